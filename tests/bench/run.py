@@ -1,0 +1,235 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what seep costs beside a bare forwarding preload and heaptrack, and prints it as Markdown. See scripts/bench.
+
+All tools take turns within a run, so that a machine that slows down slows down for all; figures are medians.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import real_programs  # noqa: E402
+import redis  # noqa: E402
+import tools  # noqa: E402
+from tools import EMPTY, EXACT, FORWARD, HEAPTRACK, HEAPTRACK_ALONE, NOTHING, SAMPLED  # noqa: E402
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **real_programs.REPRODUCIBLE}
+SIZES = {"sqlite3": {"rows": 60_000}, "python3": {"items": 40_000}, "perl": {"items": 120_000}}
+
+
+class Bench:
+    """Figures as {(row, tool name): [values]}, in a scratch directory."""
+
+    def __init__(self, runs, scratch):
+        self.runs = runs
+        self.scratch = pathlib.Path(scratch)
+        self.values = {}
+
+    def add(self, row, tool, value):
+        self.values.setdefault((row, tool.name), []).append(value)
+
+    def median(self, row, tool):
+        values = self.values.get((row, tool.name))
+        return statistics.median(values) if values else None
+
+    def out(self):
+        return pathlib.Path(tempfile.mkdtemp(prefix="out.", dir=self.scratch))
+
+    def heaptrack(self, *others, alone=False):
+        """The given tools, and heaptrack where it is installed."""
+        return [*others, HEAPTRACK_ALONE if alone else HEAPTRACK] if tools.has_heaptrack() else list(others)
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(value, form="{:.2f}"):
+    return "" if value is None else form.format(value)
+
+
+def run(tool, command, out, stdin=b"", cwd=None):
+    """Runs a command under a tool: (seconds, peak resident KiB of it and its children)."""
+    started = time.perf_counter()
+    with subprocess.Popen(tool.command(command, out), env=tool.with_environment(ENVIRONMENT, out), cwd=cwd,
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        if stdin:
+            process.stdin.write(stdin)
+        process.stdin.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"bench: {command[0]} under {tool.name} ended with {process.returncode}")
+    return time.perf_counter() - started, usage.ru_maxrss
+
+
+def pairs(bench):
+    """Nanoseconds that a malloc/free pair takes, and what each tool adds."""
+    compared = bench.heaptrack(NOTHING, FORWARD, SAMPLED, EXACT)
+    for _ in range(bench.runs):
+        for tool in compared:
+            out = bench.out()
+            results = out / "pairs.json"
+            run(tool, [tools.BUILD / "tests/bench/pairs", "--benchmark_min_time=0.3", "--benchmark_out_format=json",
+                       f"--benchmark_out={results}"], out)
+            for result in json.loads(results.read_text())["benchmarks"]:
+                # Of the threads' own time, so that two threads on one processor do not count twice.
+                bench.add(result["name"].split("/")[0], tool, result["cpu_time" if "w2" not in result["name"]
+                                                                     else "real_time"] * result.get("threads", 1))
+    rows = []
+    for tool in compared:
+        cells = []
+        for row in ("w1", "w2", "w3"):
+            bare, value = bench.median(row, NOTHING), bench.median(row, tool)
+            cells.append(f"{value:.1f} ns" if tool is NOTHING else f"{value - bare:+.1f} ns")
+        rows.append([tool.name, *cells])
+    return table(["a malloc/free pair (16 to 256 B)", "one thread", "two threads", "at depth 50"], rows)
+
+
+def cc1plus_command():
+    found = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True, check=True)
+    return [found.stdout.strip(), "-quiet", "-O2", "source.cpp", "-o", "source.s", "-D_GNU_SOURCE"]
+
+
+def prepare_programs(directory):
+    """{name: Program}, single processes: heaptrack does not follow children."""
+    prepared = {}
+    for name in ("cc1plus", "python3", "sqlite3", "perl", "git"):
+        place = directory / name
+        place.mkdir()
+        program = real_programs.PROGRAMS["g++" if name == "cc1plus" else name](place, **SIZES.get(name, {}))
+        if name == "cc1plus":
+            program.command = cc1plus_command()
+        if name == "git":
+            subprocess.run(program.command, cwd=place, env=ENVIRONMENT, check=True, capture_output=True)
+            program.command = ["git", "-C", "repository", "log", "-p", "--stat"]
+        prepared[name] = program
+    return prepared
+
+
+def programs(bench):
+    """Wall time of whole programs, their peak memory, the recordings' sizes, and the time to report."""
+    compared = bench.heaptrack(NOTHING, FORWARD, SAMPLED, EXACT)
+    prepared = prepare_programs(bench.scratch)
+    for turn in range(bench.runs):
+        for name, program in prepared.items():
+            for tool in compared:
+                out = bench.out()
+                seconds, peak_kib = run(tool, program.command, out, program.stdin, bench.scratch / name)
+                bench.add(f"{name} time", tool, seconds)
+                bench.add(f"{name} size", tool, tools.recording_bytes(out))
+                if tool is not HEAPTRACK:
+                    bench.add(f"{name} memory", tool, peak_kib)
+                elif turn == 0:  # Its script runs the interpreter beside the program: the preload alone tells.
+                    alone = bench.out()
+                    bench.add(f"{name} memory", tool, run(HEAPTRACK_ALONE, program.command, alone, program.stdin,
+                                                          bench.scratch / name)[1])
+                time_report(bench, name, tool, out)
+    return "\n\n".join([times_table(bench, compared, prepared), cost_table(bench, compared, prepared)])
+
+
+def time_report(bench, name, tool, out):
+    command = tools.report_command(tool, out)
+    if command is None or not any(out.iterdir()):
+        return
+    started = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    bench.add(f"{name} report", tool, time.perf_counter() - started)
+
+
+def times_table(bench, compared, prepared):
+    rows = []
+    for tool in compared:
+        cells = []
+        for name in prepared:
+            value, bare = bench.median(f"{name} time", tool), bench.median(f"{name} time", NOTHING)
+            cells.append(f"{value:.2f} s" if tool is NOTHING else f"{value / bare:.2f}")
+        rows.append([tool.name, *cells])
+    return table(["wall time, ratio", *prepared], rows)
+
+
+def cost_table(bench, compared, prepared):
+    rows = []
+    for tool in compared:
+        if tool in (NOTHING, FORWARD):
+            continue
+        for label, key, scale, form in (("memory added", "memory", 1024, "{:+.1f} MiB"),
+                                        ("size of the recording", "size", 1024, "{:,.0f} KiB"),
+                                        ("time to report", "report", 1, "{:.2f} s")):
+            cells = []
+            for name in prepared:
+                value = bench.median(f"{name} {key}", tool)
+                if key == "memory" and value is not None:
+                    value -= bench.median(f"{name} memory", NOTHING)
+                cells.append(number(None if value is None else value / scale, form))
+            rows.append([f"{tool.name}: {label}", *cells])
+    return table(["cost", *prepared], rows)
+
+
+def startup(bench):
+    """Microseconds that a process takes from spawn to its end, over an empty preload."""
+    compared = bench.heaptrack(EMPTY, FORWARD, SAMPLED, EXACT, alone=True)
+    commands = {"/bin/true": ["/bin/true"], "a tiny C++ program": [tools.BUILD / "tests/bench/tiny"]}
+    out = bench.out()
+    for _ in range(max(30, bench.runs * 30)):
+        for row, command in commands.items():
+            for tool in compared:
+                words = [str(word) for word in command]
+                started = time.perf_counter_ns()
+                pid = os.posix_spawn(words[0], words, tool.with_environment(ENVIRONMENT, out))
+                os.waitpid(pid, 0)
+                bench.add(row, tool, (time.perf_counter_ns() - started) / 1000)
+    rows = []
+    for tool in compared:
+        cells = []
+        for row in commands:
+            value, bare = bench.median(row, tool), bench.median(row, EMPTY)
+            cells.append(f"{value:.0f} µs" if tool is EMPTY else f"{value - bare:+.0f} µs")
+        rows.append([tool.name, *cells])
+    return table(["start-up and end of", *commands], rows)
+
+
+def server(bench):
+    """Microseconds that redis-server takes for a request of redis-benchmark."""
+    compared = bench.heaptrack(NOTHING, FORWARD, SAMPLED, EXACT)
+    for _ in range(bench.runs):
+        for tool in compared:
+            out = bench.out()
+            with redis.server_under(tool.command([], out), bench.scratch,
+                                    tool.with_environment(ENVIRONMENT, out)) as (port, _):
+                lines = redis.benchmark(port, ENVIRONMENT, requests=30_000)
+            rates = [float(line.split(",")[1].strip('"')) for line in lines if not line.startswith('"test"')]
+            bench.add("redis", tool, statistics.mean(1e6 / rate for rate in rates))
+    bare = bench.median("redis", NOTHING)
+    rows = [[tool.name, f"{bench.median('redis', tool):.1f} µs" if tool is NOTHING
+             else f"{bench.median('redis', tool) / bare:.2f}"] for tool in compared]
+    return table(["redis-server (jemalloc), ratio of time per request", "20 clients"], rows)
+
+
+SECTIONS = {"pairs": pairs, "programs": programs, "server": server, "startup": startup}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Prints seep's figures as Markdown.")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="this part only (may be repeated)")
+    parser.add_argument("--runs", type=int, default=3, help="interleaved runs, of which medians are taken (3)")
+    arguments = parser.parse_args()
+    if not tools.has_heaptrack():
+        print("bench: heaptrack is not installed, so it is not compared", file=sys.stderr)
+    print(f"Medians of {arguments.runs} interleaved runs on {tools.machine()}.")
+    for name in arguments.only or SECTIONS:
+        with tempfile.TemporaryDirectory(prefix="seep-bench.") as scratch:
+            print("\n" + SECTIONS[name](Bench(arguments.runs, scratch)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
