@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact mode against Valgrind: live blocks and bytes at exit, and all that was ever allocated, to the byte.
 
-Both run the program in an equal environment: the same variables with values of the same length (programs copy their
-environment into the heap), fixed hash seeds, no freeing of libc's own at exit.
+Both run the program in an equal environment, for programs copy theirs into the heap: the variables that valgrind sets
+are set for seep too, LD_PRELOAD is padded to the same length, hash seeds are fixed, libc's own is not freed at exit.
 """
 import os
 import re
@@ -23,17 +23,13 @@ class AgainstValgrind(SeepTest):
     def setUp(self):
         super().setUp()
         (self.directory / "libseep.so").symlink_to(PRELOAD)
-        # What LD_PRELOAD is inside valgrind; seep's is padded with slashes to the same length.
-        inside = self.run_command([*VALGRIND, "/usr/bin/env"]).stdout
-        self.preload_length = len(re.search(r"^LD_PRELOAD=(.*)$", inside, re.MULTILINE).group(1))
-        self.options = f"sample=1:out={self.directory}/out.seep"
-
-    def environment(self, **more):
-        return clean_environment(SEEP_OPTIONS=self.options, **REPRODUCIBLE, **more)
+        self.outside = clean_environment(SEEP_OPTIONS=f"sample=1:out={self.directory}/out.seep", **REPRODUCIBLE)
+        said = self.run_command([*VALGRIND, "/usr/bin/env"], env=self.outside).stdout
+        self.inside = dict(line.split("=", 1) for line in said.splitlines())
 
     def valgrinds_count(self, command, stdin):
         """{name: number} from valgrind's heap summary."""
-        result = self.run_command([*VALGRIND, *command], env=self.environment(), stdin=stdin, timeout=1500)
+        result = self.run_command([*VALGRIND, *command], env=self.outside, stdin=stdin, timeout=1500)
         log = (self.directory / "valgrind.log").read_text()
         self.assertIn("HEAP SUMMARY", log)
         live = re.search(r"in use at exit: ([\d,]+) bytes in ([\d,]+) blocks", log)
@@ -42,10 +38,10 @@ class AgainstValgrind(SeepTest):
         return result, dict(zip(("live_bytes", "live_blocks", "alloc_blocks", "free_blocks", "alloc_bytes"), numbers))
 
     def seeps_count(self, command, stdin):
-        path = str(self.directory / "libseep.so")
-        padded = "/" * (self.preload_length - len(path)) + path
-        self.assertEqual(len(padded), self.preload_length)
-        result = self.run_command(command, env=self.environment(LD_PRELOAD=padded), stdin=stdin)
+        path, length = str(self.directory / "libseep.so"), len(self.inside["LD_PRELOAD"])
+        padded = "/" * (length - len(path)) + path
+        self.assertEqual(len(padded), length)
+        result = self.run_command(command, env={**self.inside, "LD_PRELOAD": padded}, stdin=stdin)
         report = self.report(self.directory / "out.seep")
         self.assert_whole(report)
         totals = report["totals"]
@@ -82,7 +78,7 @@ class AgainstValgrind(SeepTest):
     def test_git(self):
         """One process each: git's children are not followed here."""
         program = PROGRAMS["git"](self.directory, commits=3)
-        self.assertEqual(self.run_command(program.command, env=self.environment()).returncode, 0)
+        self.assertEqual(self.run_command(program.command, env=self.outside).returncode, 0)
         self.check(["git", "-C", "repository", "log", "--stat", "-p"])
 
     def test_cc1plus(self):
