@@ -15,7 +15,7 @@ BAD = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
 
 
 def short_name(name):
-    """A test's name without its project and suites, which meson puts before, and its group: "seep:unit / name.Group"."""
+    """A test's name alone: meson writes "seep:unit / name.Group"."""
     return name.split(" / ")[-1].split(".")[0]
 
 
