@@ -72,7 +72,7 @@ class Exec(SeepTest):
 
 class Ends(SeepTest):
     def check(self, how, status, process_end):
-        path, result = self.record([CASES / "ends", how])
+        path, result = self.record([CASES / "ends", how], ["--exact", "--interval", "50ms"])
         self.assertEqual(result.returncode, status, result.stderr)
         report = self.report(path)
         self.assertEqual(live_sites(report, "hold"), [(HELD_BLOCKS, HELD_BYTES)], how)
