@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parsing by CLI11, with its errors as ours.
+#include "commands/arguments.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "error.h"
+
+namespace seep {
+namespace {
+
+// CLI11's own line knows nothing of a command behind the options.
+class FixedUsage final : public CLI::Formatter {
+ public:
+  explicit FixedUsage(std::string usage) : usage_(std::move(usage)) {}
+  std::string make_usage(const CLI::App*, std::string) const override { return "Usage: " + usage_ + "\n"; }
+
+ private:
+  std::string usage_;
+};
+
+}  // namespace
+
+void set_usage(CLI::App& app, const std::string& usage) { app.formatter(std::make_shared<FixedUsage>(usage)); }
+
+bool parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.
+    app.parse(std::move(arguments));
+    return false;
+  } catch (const CLI::CallForHelp&) {
+    write_output(STDOUT_FILENO, app.help());
+    return true;
+  } catch (const CLI::ParseError& error) {
+    std::string message = error.what();
+    message = message.substr(0, message.find('\n'));
+    throw Error(ExitCode::kUsage, message + " (see " + app.get_name() + " --help)");
+  }
+}
+
+uint64_t parse_size(const std::string& option, const std::string& text) {
+  uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string suffix(end, text.data() + text.size());
+  const int shift = suffix == "k" || suffix == "K"   ? 10
+                    : suffix == "m" || suffix == "M" ? 20
+                    : suffix == "g" || suffix == "G" ? 30
+                                                     : 0;
+  const bool understood = failed == std::errc() && value > 0 && (suffix.empty() || shift > 0) &&
+                          value <= std::numeric_limits<uint64_t>::max() >> shift;
+  if (!understood) throw Error(ExitCode::kUsage, option + ": '" + text + "' is no size, such as 4096, 512k or 2m");
+  return value << shift;
+}
+
+bool wants_color(int fd) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = terminal == nullptr || std::strcmp(terminal, "dumb") == 0;
+  return isatty(fd) != 0 && (no_color == nullptr || *no_color == '\0') && !dumb;
+}
+
+void write_output(int fd, const std::string& text) {
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t count = write(fd, text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw Error(ExitCode::kUnreadable, std::string("cannot write the output: ") + std::strerror(errno));
+    done += static_cast<size_t>(count);
+  }
+}
+
+}  // namespace seep

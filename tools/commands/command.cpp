@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands there are.
+#include "commands/command.h"
+
+#include <array>
+
+namespace seep {
+namespace {
+
+constexpr std::array<Command, 3> kCommands = {{
+    {"run", "run a program under observation", run_command},
+    {"report", "show what is still live in a recording", report_command},
+    {"preload", "print the path of libseep.so, for LD_PRELOAD", preload_command},
+}};
+
+}  // namespace
+
+std::span<const Command> all_commands() { return kCommands; }
+
+}  // namespace seep

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// `seep report`: reads recordings and shows what was still live. Reads only.
+#include <unistd.h>
+
+#include <optional>
+
+#include "commands/arguments.h"
+#include "commands/command.h"
+#include "commands/progress_line.h"
+#include "error.h"
+#include "formats/format.h"
+#include "formats/human.h"
+#include "leaks/profile.h"
+#include "recording/recording.h"
+
+namespace seep {
+namespace {
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  seep report                         the newest recording in this directory\n"
+    "  seep report seep.server.4242        a recording: a directory of streams\n"
+    "  seep report --format json FILE.seep | jq '.sites[0]'\n"
+    "\n"
+    "Exit status: 0 shown, 2 wrong usage, 3 a recording (or a part of it) could not be read, or nothing was observed.\n";
+
+struct Arguments {
+  std::vector<std::string> paths;
+  std::string format = "text";
+  std::optional<size_t> top;
+  bool full = false;
+};
+
+// False: help was asked for, and printed.
+bool parse(const std::vector<std::string>& words, Arguments& arguments) {
+  CLI::App app("Shows what is still live in a recording: how much, where it was allocated, and how sure that is.",
+               "seep report");
+  set_usage(app, "seep report [OPTIONS] [PATH...]");
+  app.add_option("PATH", arguments.paths, "recordings: directories, or .seep files (default: the newest one here)");
+  app.add_option("--format", arguments.format, "text (default) or json");
+  app.add_option("--top", arguments.top, "show only the first N sites")->type_name("N");
+  app.add_flag("--full", arguments.full, "all sites, whole stacks, runtime frames too");
+  app.footer(kExamples);
+  return !parse_arguments(app, words);
+}
+
+std::string command_words(const std::vector<std::string>& paths) {
+  std::string words;
+  for (const std::string& path : paths) words += (words.empty() ? "" : " ") + shell_quoted(path);
+  return words;
+}
+
+}  // namespace
+
+int report_command(const std::vector<std::string>& words) {
+  Arguments arguments;
+  if (!parse(words, arguments)) return static_cast<int>(ExitCode::kFine);
+  const Format* format = find_format(arguments.format);
+  if (format == nullptr) {
+    throw Error(ExitCode::kUsage, "--format: '" + arguments.format + "' is neither text nor json");
+  }
+  if (arguments.paths.empty()) arguments.paths.push_back(newest_recording());
+
+  const Recording recording = load_recording(arguments.paths);
+  for (const Error& problem : recording.problems) {
+    write_output(STDERR_FILENO, std::string("seep: ") + problem.what() + "\n");
+  }
+  if (recording.processes.empty()) return static_cast<int>(ExitCode::kUnreadable);
+
+  Symbolizer symbolizer;
+  Profile profile;
+  {
+    ProgressLine progress("looking up functions");
+    profile = build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
+  }
+  std::string output;
+  format->write(profile,
+                {.top = arguments.top,
+                 .full = arguments.full,
+                 .color = wants_color(STDOUT_FILENO),
+                 .next_command_paths = command_words(arguments.paths)},
+                output);
+  write_output(STDOUT_FILENO, output);
+  const bool whole = recording.problems.empty() && profile.observed();
+  return static_cast<int>(whole ? ExitCode::kFine : ExitCode::kUnreadable);
+}
+
+}  // namespace seep

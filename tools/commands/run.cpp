@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// `seep run`: runs a program under observation and says shortly what is still live. The program comes first: its streams,
+// its signals and its exit status are its own, and what goes wrong with seep after its start does not change them.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "commands/arguments.h"
+#include "commands/command.h"
+#include "commands/progress_line.h"
+#include "error.h"
+#include "formats/format.h"
+#include "formats/human.h"
+#include "launch/child.h"
+#include "launch/environment.h"
+#include "launch/own_stream.h"
+#include "launch/preload_library.h"
+#include "launch/program.h"
+#include "launch/recording_directory.h"
+#include "leaks/process_summary.h"
+#include "recording/recording.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kShortReportSites = 3;
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  seep run ./tests                      every allocation, exact numbers\n"
+    "  seep run --sample 512k ./server -p 80 cheap enough for production: estimates\n"
+    "  seep run -o DIR -- make check         with everything that it starts\n"
+    "\n"
+    "Exit status: CMD's own, 128+N if signal N killed it; 2 wrong usage, 127 CMD not found, 126 not executable.\n";
+
+struct Arguments {
+  bool exact = false;
+  std::string sample;
+  std::string output;
+  bool force = false;
+  std::string interval;
+  bool full = false;
+  std::vector<std::string> command;
+
+  uint64_t sample_bytes() const { return sample.empty() ? 1 : parse_size("--sample", sample); }
+};
+
+// Where CMD begins: behind `--`, or at the first word that is neither an option nor an option's value. Its own options
+// must never be read as ours.
+size_t command_start(CLI::App& app, const std::vector<std::string>& words) {
+  for (size_t index = 0; index < words.size(); ++index) {
+    const std::string& word = words[index];
+    if (word == "--" || !word.starts_with('-')) return index;
+    const CLI::Option* option = app.get_option_no_throw(word);
+    if (option != nullptr && option->get_expected_max() > 0 && option->get_type_size() > 0) ++index;
+  }
+  return words.size();
+}
+
+void check_interval(const std::string& interval) {
+  if (interval.empty()) return;
+  const size_t digits = interval.find_first_not_of("0123456789");
+  const std::string unit = digits == std::string::npos ? "" : interval.substr(digits);
+  const bool number = digits != 0 && std::stold(interval) > 0;
+  const auto units = {"", "ns", "us", "ms", "s", "m", "h"};
+  if (number && std::find(units.begin(), units.end(), unit) != units.end()) return;
+  throw Error(ExitCode::kUsage, "--interval: '" + interval + "' is no time, such as 10s, 500ms or 2m");
+}
+
+// False: help was asked for, and printed.
+bool parse(const std::vector<std::string>& words, Arguments& arguments) {
+  CLI::App app("Runs CMD, and all that it starts, under observation. By default every allocation is recorded.",
+               "seep run");
+  set_usage(app, "seep run [OPTIONS] [--] CMD [ARG...]");
+  auto* exact = app.add_flag("--exact", arguments.exact, "record every allocation (default)");
+  app.add_option("--sample", arguments.sample, "record a sample, one in so many bytes: 512k, 2m")
+      ->type_name("BYTES")
+      ->excludes(exact);
+  app.add_option("-o", arguments.output, "directory for the recording (default: seep.NAME.PID here)")
+      ->type_name("DIR");
+  app.add_flag("--force", arguments.force, "replace a recording in DIR");
+  app.add_option("--interval", arguments.interval, "time between snapshots (default: 10s)")->type_name("DUR");
+  app.add_flag("--full", arguments.full, "print the whole report at the end");
+  app.footer(kExamples);
+  const size_t start = command_start(app, words);
+  const auto command = words.begin() + static_cast<ptrdiff_t>(start);
+  if (parse_arguments(app, {words.begin(), command})) return false;
+  arguments.command.assign(command, words.end());
+  if (!arguments.command.empty() && arguments.command.front() == "--") {
+    arguments.command.erase(arguments.command.begin());
+  }
+  if (arguments.command.empty()) throw Error(ExitCode::kUsage, "no command to run (see seep run --help)");
+  check_interval(arguments.interval);
+  (void)arguments.sample_bytes();  // Throws where it is no size.
+  return true;
+}
+
+// One run, from the check of the program to the short report.
+class Run {
+ public:
+  explicit Run(const Arguments& arguments) : arguments_(arguments) {}
+
+  int go() {
+    program_ = resolve_program(arguments_.command.front());
+    library_ = preload_library_path();
+    check_preloadable(library_);
+    forecast_ = forecast(program_, library_);
+    std::optional<RecordingDirectory> directory;
+    if (!arguments_.output.empty()) directory.emplace(arguments_.output, arguments_.force);
+    Child child;
+    if (!directory) directory.emplace(default_directory(child.pid()), arguments_.force);
+    if (forecast_.not_observed) say_not_observed(*forecast_.not_observed);
+    start(child, *directory);
+    const ChildEnd end = child.wait();
+    try {
+      finish(child.pid(), *directory, end);
+    } catch (const std::exception& error) {
+      say(error.what());
+    }
+    return end.status();
+  }
+
+ private:
+  static void say(const std::string& what) {
+    const std::string line = "seep: " + what + "\n";
+    // The program is done, and its status is what counts: a closed stderr is no reason to change it.
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  }
+
+  // LD_PRELOAD is a list with spaces or colons between: a path with either cannot be in it.
+  static void check_preloadable(const std::string& library) {
+    if (library.find_first_of(": ") == std::string::npos) return;
+    throw Error(ExitCode::kUsage, library, "cannot be preloaded: the loader takes no path with a space or a colon");
+  }
+
+  std::string name() const { return std::string(module_base_name(arguments_.command.front())); }
+
+  std::string default_directory(pid_t pid) const { return "seep." + name() + "." + std::to_string(pid); }
+
+  void say_not_observed(const proto::NotObserved& why) const {
+    say(printable(name()) + " cannot be observed: " + printable(describe(why)));
+  }
+
+  void start(Child& child, RecordingDirectory& directory) {
+    std::vector<std::pair<std::string, std::string>> environment;
+    if (!forecast_.preload_disturbs) {
+      const PreloadPlan plan{.library = library_,
+                             .sample_bytes = arguments_.sample_bytes(),
+                             .directory = directory.path(),
+                             .interval = arguments_.interval,
+                             .announce_file = directory.announce_file()};
+      environment = {{"LD_PRELOAD", preload_value(plan, std::getenv("LD_PRELOAD"))},
+                     {"SEEP_OPTIONS", options_value(plan, std::getenv("SEEP_OPTIONS"))}};
+    }
+    started_unix_ns_ = clock_ns(CLOCK_REALTIME);
+    started_monotonic_ns_ = clock_ns(CLOCK_MONOTONIC);
+    child.execute(program_, arguments_.command, environment);
+    directory.keep();
+  }
+
+  void finish(pid_t pid, RecordingDirectory& directory, const ChildEnd& end) {
+    const bool loaded = directory.announced(pid);
+    directory.remove_announce_file();
+    std::optional<proto::NotObserved> why = finish_stream(directory.path(), pid, end);
+    if (why) say_not_observed(*why);
+    if (forecast_.not_observed) {
+      stub(pid, directory, end, *forecast_.not_observed);
+    } else if (!loaded) {
+      proto::NotObserved not_loaded;
+      not_loaded.set_reason(proto::NotObserved::NOT_LOADED);
+      say_not_observed(not_loaded);
+      stub(pid, directory, end, not_loaded);
+    }
+    report(directory);
+  }
+
+  void stub(pid_t pid, const RecordingDirectory& directory, const ChildEnd& end,
+            const proto::NotObserved& not_observed) const {
+    std::error_code failed;
+    const auto executable = std::filesystem::canonical(program_, failed);
+    write_stub({.directory = directory.path(),
+                .pid = pid,
+                .executable = failed ? program_ : executable.string(),
+                .command = arguments_.command,
+                .sample_bytes = arguments_.sample_bytes(),
+                .started_unix_ns = started_unix_ns_,
+                .started_monotonic_ns = started_monotonic_ns_,
+                .not_observed = not_observed},
+               end);
+  }
+
+  void report(RecordingDirectory& directory) const {
+    if (streams_in(directory.path()).empty()) {
+      say("nothing was sampled: " + printable(name()) + " allocated too little for --sample " + arguments_.sample +
+          ", and leaves no recording");
+      return directory.remove_if_made();
+    }
+    const Recording recording = load_recording({directory.path()});
+    for (const Error& problem : recording.problems) say(problem.what());
+    Symbolizer symbolizer;
+    ProgressLine progress("looking up functions");
+    const Profile profile =
+        build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
+    const std::string shown_path = shell_quoted(directory.given_path());
+    if (!profile.observed()) return say("nothing was recorded but that, in " + shown_path);
+    std::string output;
+    write_text_report(profile,
+                      {.top = arguments_.full ? std::nullopt : std::optional(kShortReportSites),
+                       .full = arguments_.full,
+                       .color = wants_color(STDERR_FILENO),
+                       .short_report = !arguments_.full,
+                       .next_command_paths = shown_path},
+                      output);
+    write_output(STDERR_FILENO, "\n" + output);
+  }
+
+  const Arguments& arguments_;
+  std::string program_;
+  std::string library_;
+  Forecast forecast_;
+  uint64_t started_unix_ns_ = 0;
+  uint64_t started_monotonic_ns_ = 0;
+};
+
+}  // namespace
+
+int run_command(const std::vector<std::string>& words) {
+  Arguments arguments;
+  if (!parse(words, arguments)) return static_cast<int>(ExitCode::kFine);
+  return Run(arguments).go();
+}
+
+}  // namespace seep

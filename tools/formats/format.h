@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registry of report formats. A new format is one file and one line in format.cpp.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "leaks/profile.h"
+
+namespace seep {
+
+struct ReportOptions {
+  std::optional<size_t> top;  // Show so many sites; nothing: as many as the format thinks fit.
+  bool full = false;          // Unfold runtime frames, show whole stacks and all sites.
+  bool color = false;         // The output is a terminal that wants colours.
+  bool short_report = false;  // After `seep run`: what fits under the program's own output.
+  std::string next_command_paths;  // The recording's paths, as the next command line would name them.
+};
+
+struct Format {
+  std::string_view name;
+  std::string_view description;
+  // Appends the report to `output`.
+  void (*write)(const Profile& profile, const ReportOptions& options, std::string& output);
+};
+
+std::span<const Format> all_formats();
+
+// Null where there is no such format.
+const Format* find_format(std::string_view name);
+
+void write_text_report(const Profile& profile, const ReportOptions& options, std::string& output);
+void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output);
+
+}  // namespace seep

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing numbers, times, names and paths.
+#include "formats/human.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include <absl/strings/str_format.h>
+
+#include "symbols/demangle.h"
+
+namespace seep {
+namespace {
+
+std::string three_digits(double value) {
+  if (value >= 99.95) return absl::StrFormat("%.0f", value);
+  return absl::StrFormat(value >= 9.995 ? "%.1f" : "%.2f", value);
+}
+
+std::string plural(const std::string& count, const char* noun) {
+  return count + " " + noun + (count == "1" ? "" : "s");
+}
+
+std::string about_blocks(double blocks) { return human_count(static_cast<uint64_t>(std::llround(blocks))); }
+
+}  // namespace
+
+std::string human_count(uint64_t count) {
+  std::string digits = std::to_string(count);
+  for (size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, 1, ',');
+  }
+  return digits;
+}
+
+std::string human_bytes(double bytes) {
+  constexpr std::array<const char*, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  size_t unit = 0;
+  // 1023.6 KiB would be written as 1024 KiB.
+  while (bytes >= (unit == 0 ? 1024 : 1023.5) && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return (unit == 0 ? absl::StrFormat("%.0f", bytes) : three_digits(bytes)) + " " + kUnits[unit];
+}
+
+std::string human_duration(uint64_t duration_ns) {
+  const double seconds = static_cast<double>(duration_ns) * 1e-9;
+  if (seconds < 0.0995) return absl::StrFormat("%.0f ms", seconds * 1e3);
+  if (seconds < 9.95) return absl::StrFormat("%.1f s", seconds);
+  const auto whole = static_cast<uint64_t>(std::llround(seconds));
+  if (whole < 120) return absl::StrFormat("%d s", whole);
+  if (whole < 7200) return absl::StrFormat("%d min %d s", whole / 60, whole % 60);
+  const uint64_t minutes = whole / 60;
+  if (minutes < 48 * 60) return absl::StrFormat("%d h %d min", minutes / 60, minutes % 60);
+  return absl::StrFormat("%d d %d h", minutes / 1440, minutes % 1440 / 60);
+}
+
+std::string human_share(double part, double whole) {
+  return whole <= 0 ? "" : absl::StrFormat("%.1f %%", 100 * part / whole);
+}
+
+std::string described_bytes(const Measure& bytes) {
+  const auto interval = bytes.interval();
+  if (!interval) {
+    const auto count = static_cast<uint64_t>(bytes.value());
+    const std::string text = plural(human_count(count), "byte");
+    return count < 1024 ? text : text + " (" + human_bytes(bytes.value()) + ")";
+  }
+  return absl::StrFormat("about %s (95 %%: %s to %s)", human_bytes(bytes.value()), human_bytes(interval->low),
+                         human_bytes(interval->high));
+}
+
+std::string described_blocks(const Measure& blocks) {
+  const auto interval = blocks.interval();
+  if (!interval) return plural(human_count(static_cast<uint64_t>(blocks.value())), "block");
+  return absl::StrFormat("about %s (%s to %s)", plural(about_blocks(blocks.value()), "block"),
+                         about_blocks(std::floor(interval->low)), about_blocks(std::ceil(interval->high)));
+}
+
+std::string shortened_function(const std::string& function, size_t width) {
+  std::string name = printable(function);
+  if (columns(name) <= width) return name;
+  const std::string plain = qualified_name(name);
+  const size_t parameters = name.rfind('(');
+  if (parameters != std::string::npos && parameters > 0 && parameters + 5 <= width) {
+    const std::string without_parameters = name.substr(0, parameters) + "(...)";
+    if (columns(without_parameters) <= width) return without_parameters;
+  }
+  if (!plain.empty() && columns(plain) <= width) return plain;
+  const std::string& longest = plain.empty() ? name : plain;
+  const size_t half = (width - 3) / 2;
+  return longest.substr(0, half) + "..." + longest.substr(longest.size() - half);
+}
+
+std::string shortened_path(const std::string& path, size_t width) {
+  std::error_code failed;
+  const std::string here = std::filesystem::current_path(failed).string() + "/";
+  std::string shown = printable(path);
+  if (!failed && here != "//" && shown.starts_with(here)) shown = shown.substr(here.size());
+  if (columns(shown) <= width) return shown;
+  // Whole components from the end, as many as fit.
+  size_t start = shown.size();
+  while (start > 0) {
+    const size_t slash = shown.rfind('/', start - 1);
+    if (slash == std::string::npos || shown.size() - slash + 3 > width) break;
+    start = slash;
+  }
+  if (start == shown.size()) start = shown.rfind('/');
+  return start == std::string::npos ? shown : "..." + shown.substr(start);
+}
+
+size_t columns(std::string_view text) {
+  const auto starts_code_point = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_code_point));
+}
+
+std::string padded(std::string text, size_t width) {
+  text.append(width - std::min(width, columns(text)), ' ');
+  return text;
+}
+
+std::string right_aligned(std::string text, size_t width) {
+  return std::string(width - std::min(width, columns(text)), ' ') + text;
+}
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  return shown;
+}
+
+std::string shell_quoted(const std::string& word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@%+";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace seep

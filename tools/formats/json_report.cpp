@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON report: the contract with programs, schema "seep.report/1". Keys are only ever added.
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "formats/format.h"
+#include "leaks/fingerprint.h"
+
+namespace seep {
+namespace {
+
+using nlohmann::ordered_json;
+
+const char* word(Ended ended) {
+  switch (ended) {
+    case Ended::kExit:
+      return "exit";
+    case Ended::kExec:
+      return "exec";
+    case Ended::kSignal:
+      return "signal";
+    case Ended::kRunning:
+      return "running";
+    case Ended::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+const char* word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kDefinite:
+      return "definite";
+    case Verdict::kIndirect:
+      return "indirect";
+    case Verdict::kPossible:
+      return "possible";
+    case Verdict::kReachable:
+      return "reachable";
+    case Verdict::kLive:
+      break;
+  }
+  return "live";
+}
+
+// Estimates are fractions, blocks and bytes are not.
+uint64_t whole(double value) { return static_cast<uint64_t>(std::llround(std::max(value, 0.0))); }
+
+void put(ordered_json& object, const std::string& name, const Measure& measure) {
+  object[name] = whole(measure.value());
+  if (const auto interval = measure.interval()) {
+    object[name + "_interval"] = {whole(std::floor(interval->low)), whole(std::ceil(interval->high))};
+  }
+}
+
+void put(ordered_json& object, const Activity& activity) {
+  put(object, "live_bytes", activity.live.bytes);
+  put(object, "live_blocks", activity.live.blocks);
+  put(object, "alloc_bytes", activity.alloc.bytes);
+  put(object, "alloc_blocks", activity.alloc.blocks);
+  put(object, "temporary_blocks", activity.temporary_blocks);
+}
+
+ordered_json process_json(const ProcessSummary& process) {
+  ordered_json object;
+  object["pid"] = process.pid;
+  object["ppid"] = process.parent_pid;
+  object["executable"] = process.executable;
+  object["command"] = process.command;
+  object["sample_bytes"] = process.sample_bytes;
+  object["ended"] = word(process.ended);
+  object["exit_status"] = process.exit_status ? ordered_json(*process.exit_status) : ordered_json();
+  object["signal"] = process.ended == Ended::kSignal ? ordered_json(process.signal) : ordered_json();
+  object["snapshots"] = process.snapshots;
+  object["inherited_bytes"] = process.inherited_bytes;
+  object["inherited_blocks"] = process.inherited_blocks;
+  object["started_unix_ns"] = process.started_unix_ns;
+  object["duration_ns"] = process.duration_ns;
+  object["observed"] = process.observed;
+  if (!process.observed) object["not_observed_reason"] = process.not_observed_reason;
+  return object;
+}
+
+ordered_json frame_json(const Frame& frame, bool runtime) {
+  ordered_json object;
+  object["function"] = frame.function;
+  object["file"] = frame.file.empty() ? ordered_json() : ordered_json(frame.file);
+  object["line"] = frame.line == 0 ? ordered_json() : ordered_json(frame.line);
+  object["module"] = frame.module;
+  object["inlined"] = frame.inlined;
+  object["runtime"] = runtime;
+  return object;
+}
+
+ordered_json site_json(const Site& site) {
+  ordered_json object;
+  object["verdict"] = word(site.verdict);
+  object["fingerprint"] = fingerprint_text(site.fingerprint);
+  put(object, site.activity);
+  object["first_allocated_ns"] = site.first_allocated_ns;
+  object["last_allocated_ns"] = site.last_allocated_ns;
+  object["threads"] = site.thread_names;
+  object["processes"] = site.processes;
+  object["cut"] = site.cut;
+  ordered_json& frames = object["frames"] = ordered_json::array();
+  for (size_t index = 0; index < site.frames.size(); ++index) {
+    frames.push_back(frame_json(site.frames[index], index < site.runtime_frames));
+  }
+  return object;
+}
+
+ordered_json coverage_json(const Coverage& coverage) {
+  ordered_json object;
+  object["fraction"] = coverage.fraction();
+  object["dropped_records"] = coverage.dropped_records();
+  object["cut_traces"] = coverage.cut_traces;
+  object["unobserved_processes"] = coverage.unobserved_processes;
+  object["unjudged_processes"] = coverage.unjudged_processes;
+  object["unreadable_streams"] = coverage.unreadable_streams;
+  object["missed_frees"] = coverage.missed_frees;
+  object["unknown_frees"] = coverage.unknown_frees;
+  object["failed_writes"] = coverage.failed_writes;
+  object["skipped_snapshots"] = coverage.skipped_snapshots;
+  return object;
+}
+
+}  // namespace
+
+void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output) {
+  ordered_json report;
+  report["schema"] = "seep.report/1";
+  report["processes"] = ordered_json::array();
+  for (const ProcessSummary& process : profile.processes) report["processes"].push_back(process_json(process));
+  put(report["totals"], profile.totals);
+  report["coverage"] = coverage_json(profile.coverage);
+  report["sites"] = ordered_json::array();
+  for (const Site& site : profile.sites) {
+    if (report["sites"].size() >= options.top.value_or(profile.sites.size())) break;
+    report["sites"].push_back(site_json(site));
+  }
+  // A path or a name may hold any bytes; JSON may not.
+  output += report.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace seep

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of the text report, each a file: what a site looks like, and what stands below the sites.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "formats/format.h"
+
+namespace seep {
+
+// Colours, or nothing in their place.
+struct Style {
+  explicit Style(bool color)
+      : bold(color ? "\033[1m" : ""),
+        dim(color ? "\033[2m" : ""),
+        accent(color ? "\033[1;33m" : ""),
+        plain(color ? "\033[0m" : "") {}
+
+  const char* bold;
+  const char* dim;
+  const char* accent;
+  const char* plain;
+};
+
+struct TextReport {
+  const Profile& profile;
+  const ReportOptions& options;
+  Style style;
+  size_t shown_sites = 0;   // So many of the ranked sites are shown.
+  size_t live_sites = 0;    // So many have live blocks, or may have: they come first.
+  std::string& output;
+};
+
+// A headline of figures, then the stack.
+void write_site(const TextReport& report, size_t index);
+
+// Shown and other sites add up to the total.
+void write_totals(const TextReport& report);
+
+// One row each, where there is more than one.
+void write_processes(const TextReport& report);
+
+// What was not seen, or that everything was.
+void write_coverage(const TextReport& report);
+
+// How a process ended, in words: "exited with 0", "killed by signal 9 (Killed)".
+std::string described_end(const ProcessSummary& process);
+
+// "cc1plus" of "/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus".
+std::string program_name(const ProcessSummary& process);
+
+}  // namespace seep

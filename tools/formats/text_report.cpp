@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The text report. Its first screen answers: how much is still live, in how many sites, which, since when, and how sure
+// we are. "Live" is never called leaked: no scan has looked for pointers.
+#include <algorithm>
+
+#include <absl/strings/str_format.h>
+
+#include "formats/human.h"
+#include "formats/text_parts.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kDefaultSites = 10;
+constexpr size_t kMissingSymbolFiles = 5;
+
+bool is_live(const Site& site) { return site.activity.live.blocks.value() > 0; }
+
+// "at exit", or whatever the last word was about.
+std::string moment(const Profile& profile) {
+  if (profile.still_running()) return "at the last snapshot";
+  bool all_ended = true;
+  for (const ProcessSummary& process : profile.processes) {
+    if (process.observed) all_ended &= process.ended == Ended::kExit || process.ended == Ended::kExec;
+  }
+  return all_ended ? "at exit" : "at the last snapshot";
+}
+
+std::string command_line(const ProcessSummary& process) {
+  std::string text;
+  for (const std::string& word : process.command) text += (text.empty() ? "" : " ") + shell_quoted(printable(word));
+  constexpr size_t kColumns = 70;
+  if (columns(text) > kColumns) text = text.substr(0, kColumns - 3) + "...";
+  return text.empty() ? program_name(process) : text;
+}
+
+std::string mode(const Profile& profile) {
+  uint64_t sample_bytes = 0;
+  for (const ProcessSummary& process : profile.processes) {
+    if (process.observed) sample_bytes = std::max(sample_bytes, process.sample_bytes);
+  }
+  if (sample_bytes == 0) return {};
+  if (sample_bytes == 1) return "exact, ";
+  return "sampled every " + human_bytes(static_cast<double>(sample_bytes)) + ", ";
+}
+
+void write_title(const TextReport& report) {
+  const Profile& profile = report.profile;
+  if (profile.processes.empty()) return;
+  const ProcessSummary& first = profile.processes.front();
+  std::string text = absl::StrFormat("%s%s%s", report.style.bold, command_line(first), report.style.plain);
+  if (profile.processes.size() > 1) text += absl::StrFormat(" and %d more processes", profile.processes.size() - 1);
+  const std::string end = profile.processes.size() == 1 ? described_end(first) : described_end(first) + " (the first)";
+  absl::StrAppendFormat(&report.output, "%s\n%spid %d, %s%s, %s%s\n\n", text, report.style.dim, first.pid,
+                        mode(profile), human_duration(profile.duration_ns), end, report.style.plain);
+}
+
+void write_nothing_live(const TextReport& report) {
+  const Profile& profile = report.profile;
+  if (profile.sampled) {
+    absl::StrAppendFormat(&report.output, "No sampled block was live %s. Small leaks can hide from sampling.\n",
+                          moment(profile));
+  } else {
+    absl::StrAppendFormat(&report.output, "Nothing was live %s: all %s blocks that were recorded had been freed.\n",
+                          moment(profile), human_count(static_cast<uint64_t>(profile.totals.alloc.blocks.value())));
+  }
+}
+
+void write_headline(const TextReport& report) {
+  const Profile& profile = report.profile;
+  if (report.live_sites == 0) {
+    write_nothing_live(report);
+  } else {
+    absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %d site%s.\n", report.style.bold,
+                          moment(profile), described_bytes(profile.totals.live.bytes), report.style.plain,
+                          described_blocks(profile.totals.live.blocks), report.live_sites,
+                          report.live_sites == 1 ? "" : "s");
+  }
+  const char* sure = profile.sampled
+                         ? "Sampled: figures are estimates, with the 95 % interval beside them."
+                         : "Exact: every byte of every recorded allocation is counted.";
+  absl::StrAppendFormat(&report.output, "%s No leak scan ran: live is not yet leaked.\n\n", sure);
+}
+
+void write_not_observed(const TextReport& report) {
+  absl::StrAppendFormat(&report.output, "%sNothing was observed%s, so nothing can be said about leaks.\n\n",
+                        report.style.accent, report.style.plain);
+}
+
+void write_missing_symbols(const TextReport& report) {
+  const auto& missing = report.profile.missing_symbols;
+  if (missing.empty()) return;
+  report.output += "No symbols for:\n";
+  const size_t count = report.options.full ? missing.size() : std::min(missing.size(), kMissingSymbolFiles);
+  for (size_t index = 0; index < count; ++index) {
+    absl::StrAppendFormat(&report.output, "  %s %s\n", printable(missing[index].path), missing[index].reason);
+  }
+  if (count < missing.size()) absl::StrAppendFormat(&report.output, "  and %d more files\n", missing.size() - count);
+}
+
+// One line on what to do next.
+void write_next(const TextReport& report) {
+  const std::string& paths = report.options.next_command_paths;
+  const Profile& profile = report.profile;
+  std::string next;
+  if (!profile.observed()) {
+    next = "seep run --help    what can be observed, and how";
+  } else if (report.options.short_report) {
+    next = "seep report " + paths;
+  } else if (!report.options.full) {
+    next = absl::StrFormat("seep report --full %s    all %d sites, whole stacks", paths, profile.sites.size());
+  } else {
+    next = absl::StrFormat("seep report --format json %s    the same for programs", paths);
+  }
+  absl::StrAppendFormat(&report.output, "%sNext: %s%s\n", report.style.dim, next, report.style.plain);
+}
+
+size_t sites_to_show(const Profile& profile, const ReportOptions& options, size_t live_sites) {
+  if (options.top) return std::min(*options.top, profile.sites.size());
+  if (options.full) return profile.sites.size();
+  return std::min(kDefaultSites, live_sites);
+}
+
+}  // namespace
+
+void write_text_report(const Profile& profile, const ReportOptions& options, std::string& output) {
+  TextReport report{.profile = profile, .options = options, .style = Style(options.color), .output = output};
+  report.live_sites = static_cast<size_t>(std::count_if(profile.sites.begin(), profile.sites.end(), is_live));
+  report.shown_sites = sites_to_show(profile, options, report.live_sites);
+  if (options.short_report) report.shown_sites = std::min(report.shown_sites, report.live_sites);
+  write_title(report);
+  if (profile.observed()) {
+    write_headline(report);
+    for (size_t index = 0; index < report.shown_sites; ++index) write_site(report, index);
+    if (!options.short_report) {
+      write_totals(report);
+      write_processes(report);
+    }
+  } else {
+    write_not_observed(report);
+  }
+  write_coverage(report);
+  if (!options.short_report) write_missing_symbols(report);
+  write_next(report);
+}
+
+}  // namespace seep

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// One site in the text report.
+#include <algorithm>
+#include <vector>
+
+#include <absl/strings/str_format.h>
+
+#include "formats/human.h"
+#include "formats/text_parts.h"
+#include "leaks/fingerprint.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kIndent = 6;
+constexpr size_t kFunctionColumns = 62;
+constexpr size_t kPathColumns = 44;
+// A stack longer than this is shown without its middle.
+constexpr size_t kFoldedFrames = 8;
+constexpr size_t kFramesAfterGap = 1;
+constexpr size_t kShortReportFrames = 5;
+constexpr size_t kShownThreads = 4;
+
+struct Line {
+  std::string function;
+  std::string place;
+  size_t repeated = 1;
+};
+
+// Where a frame is: its source line, or at least its file.
+std::string place_of(const Frame& frame, bool full) {
+  if (frame.file.empty()) return frame.module.empty() ? "" : printable(module_base_name(frame.module));
+  const std::string path = full ? printable(frame.file) : shortened_path(frame.file, kPathColumns);
+  return frame.line == 0 ? path : absl::StrFormat("%s:%d", path, frame.line);
+}
+
+// What starts a program is nothing that a reader of a folded stack looks for.
+size_t visible_end(const Site& site) {
+  size_t end = site.frames.size();
+  const auto main = std::find_if(site.frames.rbegin(), site.frames.rend(),
+                                 [](const Frame& frame) { return frame.function == "main"; });
+  if (main != site.frames.rend()) end = static_cast<size_t>(site.frames.rend() - main);
+  return end;
+}
+
+std::vector<Line> lines_of(const Site& site, bool full) {
+  std::vector<Line> lines;
+  const size_t begin = full ? 0 : site.runtime_frames;
+  const size_t end = full ? site.frames.size() : std::max(visible_end(site), begin + 1);
+  for (size_t index = begin; index < std::min(end, site.frames.size()); ++index) {
+    const Frame& frame = site.frames[index];
+    Line line{full ? printable(frame.function) : shortened_function(frame.function, kFunctionColumns),
+              place_of(frame, full)};
+    if (frame.inlined && full) line.function += " [inlined]";
+    const bool again = !lines.empty() && lines.back().function == line.function && lines.back().place == line.place;
+    if (again) {
+      ++lines.back().repeated;
+    } else {
+      lines.push_back(std::move(line));
+    }
+  }
+  return lines;
+}
+
+void write_stack(const TextReport& report, const Site& site) {
+  const std::vector<Line> lines = lines_of(site, report.options.full);
+  const size_t limit = report.options.full           ? lines.size()
+                       : report.options.short_report ? kShortReportFrames
+                                                     : kFoldedFrames;
+  const bool gap = lines.size() > limit;
+  const size_t before_gap = gap ? limit - kFramesAfterGap : lines.size();
+  size_t width = 0;
+  const auto shown = [&](size_t index) { return index < before_gap || index + kFramesAfterGap >= lines.size(); };
+  for (size_t index = 0; index < lines.size(); ++index) {
+    if (shown(index)) width = std::max(width, columns(lines[index].function));
+  }
+  width = std::min(width, kFunctionColumns);
+  for (size_t index = 0; index < lines.size(); ++index) {
+    if (!shown(index)) {
+      if (index == before_gap) {
+        absl::StrAppendFormat(&report.output, "%*s%s... %d more frames ...%s\n", kIndent, "", report.style.dim,
+                              lines.size() - limit, report.style.plain);
+      }
+      continue;
+    }
+    const Line& line = lines[index];
+    const std::string times = line.repeated > 1 ? absl::StrFormat("  (%d times)", line.repeated) : "";
+    absl::StrAppendFormat(&report.output, "%*s%s%s%s  %s%s%s%s\n", kIndent, "", index == 0 ? report.style.bold : "",
+                          padded(line.function, width), report.style.plain, report.style.dim, line.place,
+                          report.style.plain, times);
+  }
+  if (site.cut) absl::StrAppendFormat(&report.output, "%*s(the stack is cut here)\n", kIndent, "");
+}
+
+// "never freed", or how much of what it allocated has been.
+std::string freed_so_far(const Site& site) {
+  const double all = site.activity.alloc.blocks.value();
+  const double live = site.activity.live.blocks.value();
+  if (site.activity.freed_samples == 0) return "never freed";
+  if (site.activity.alloc.blocks.sampled) return absl::StrFormat("%s freed", human_share(all - live, all));
+  return absl::StrFormat("%s of %s freed", human_count(static_cast<uint64_t>(all - live)),
+                         human_count(static_cast<uint64_t>(all)));
+}
+
+std::string allocated_when(const Site& site, uint64_t duration_ns) {
+  const std::string first = human_duration(site.first_allocated_ns);
+  const std::string last = human_duration(site.last_allocated_ns);
+  const std::string all = human_duration(duration_ns);
+  if (first == last) return absl::StrFormat("allocated at %s of %s", first, all);
+  return absl::StrFormat("allocated from %s to %s of %s", first, last, all);
+}
+
+std::string threads_of(const Site& site) {
+  if (site.thread_names.empty()) return {};
+  std::string text = site.thread_names.size() == 1 && !site.more_thread_names ? ", thread " : ", threads ";
+  for (size_t index = 0; index < std::min(site.thread_names.size(), kShownThreads); ++index) {
+    if (index > 0) text += ", ";
+    text += printable(site.thread_names[index]);
+  }
+  if (site.more_thread_names || site.thread_names.size() > kShownThreads) text += " and more";
+  return text;
+}
+
+}  // namespace
+
+void write_site(const TextReport& report, size_t index) {
+  const Site& site = report.profile.sites[index];
+  const BlocksAndBytes& live = site.activity.live;
+  const std::string share = human_share(live.bytes.value(), report.profile.totals.live.bytes.value());
+  absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s%s in %s%s\n", report.style.dim,
+                        absl::StrFormat("#%d", index + 1), report.style.plain, report.style.accent,
+                        described_bytes(live.bytes), report.style.plain, described_blocks(live.blocks),
+                        share.empty() ? "" : ", " + share);
+  std::string details = allocated_when(site, report.profile.duration_ns) + ", " + freed_so_far(site);
+  details += threads_of(site);
+  if (site.processes > 1) details += absl::StrFormat(", %d processes", site.processes);
+  if (report.options.full) details += ", fingerprint " + fingerprint_text(site.fingerprint);
+  absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", details);
+  write_stack(report, site);
+  report.output += '\n';
+}
+
+}  // namespace seep

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands below the sites in the text report: totals, processes, coverage.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include <absl/strings/str_format.h>
+
+#include "formats/human.h"
+#include "formats/text_parts.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kShownProcesses = 20;
+constexpr size_t kNameColumns = 24;
+
+using Row = std::vector<std::string>;
+
+// The first column to the left, the others to the right.
+void write_rows(const std::vector<Row>& rows, const TextReport& report) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], columns(row[column]));
+    }
+  }
+  for (size_t index = 0; index < rows.size(); ++index) {
+    std::string line = "  " + padded(rows[index][0], widths[0]);
+    for (size_t column = 1; column < rows[index].size(); ++column) {
+      line += "  " + right_aligned(rows[index][column], widths[column]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppendFormat(&report.output, "%s%s%s\n", index == 0 ? report.style.dim : "", line,
+                          index == 0 ? report.style.plain : "");
+  }
+}
+
+double rounded(const Measure& measure) { return std::round(measure.value()); }
+
+// Whole numbers, so that a column adds up to its last digit; estimates are marked as such.
+std::string cell(double value, bool sampled) {
+  return (sampled && value > 0 ? "~" : "") + human_count(static_cast<uint64_t>(std::max(value, 0.0)));
+}
+
+// What a row of the totals table adds up.
+struct Sum {
+  double live_bytes = 0, live_blocks = 0, alloc_bytes = 0, alloc_blocks = 0;
+
+  static Sum of(const Activity& activity) {
+    return {rounded(activity.live.bytes), rounded(activity.live.blocks), rounded(activity.alloc.bytes),
+            rounded(activity.alloc.blocks)};
+  }
+  Sum& operator+=(const Sum& other) {
+    live_bytes += other.live_bytes;
+    live_blocks += other.live_blocks;
+    alloc_bytes += other.alloc_bytes;
+    alloc_blocks += other.alloc_blocks;
+    return *this;
+  }
+  Row row(std::string name, bool sampled) const {
+    return {std::move(name), cell(live_bytes, sampled), cell(live_blocks, sampled), cell(alloc_bytes, sampled),
+            cell(alloc_blocks, sampled)};
+  }
+};
+
+std::string sites_text(size_t count, const char* which) {
+  return absl::StrFormat("%d %s%s", count, which, count == 1 ? "" : "s");
+}
+
+std::string observed_text(const ProcessSummary& process) {
+  if (!process.observed) return "not observed";
+  return process.sample_bytes == 1 ? "exact" : "sampled";
+}
+
+Row process_row(const ProcessSummary& process) {
+  const bool sampled = process.sample_bytes != 1;
+  Row row = {shortened_function(program_name(process), kNameColumns), std::to_string(process.pid),
+             described_end(process), observed_text(process)};
+  if (process.observed) {
+    row.push_back(cell(rounded(process.activity.live.bytes), sampled));
+    row.push_back(cell(rounded(process.activity.live.blocks), sampled));
+    row.push_back(cell(rounded(process.activity.alloc.bytes), sampled));
+  }
+  row.resize(7);
+  return row;
+}
+
+void add(std::vector<std::string>& unseen, uint64_t count, const char* what) {
+  if (count > 0) unseen.push_back(human_count(count) + " " + what);
+}
+
+// Only what was lost, each in words.
+std::vector<std::string> unseen_in(const Profile& profile) {
+  const Coverage& coverage = profile.coverage;
+  std::vector<std::string> unseen;
+  add(unseen, coverage.dropped[0], "allocations (no memory for the table of live blocks)");
+  add(unseen, coverage.dropped[1], "allocations (no memory for another stack)");
+  add(unseen, coverage.dropped[2], "allocations (too many threads or signal handlers inside seep at once)");
+  add(unseen, coverage.dropped[3], "allocations (before the recording was set up)");
+  add(unseen, coverage.unread_records, "allocations (their part of the recording is damaged)");
+  add(unseen, coverage.missed_frees, "frees (the address was handed out again while its block was still live here)");
+  add(unseen, coverage.unknown_frees, "freed blocks whose allocation was not seen (or were freed twice)");
+  add(unseen, coverage.cut_traces, "stacks are cut: their outer frames could not be found");
+  add(unseen, coverage.failed_writes, "snapshots could not be written whole");
+  add(unseen, coverage.skipped_snapshots, "snapshots were skipped");
+  add(unseen, coverage.unreadable_streams, "streams could not be read whole");
+  size_t named = 0;
+  for (const ProcessSummary& process : profile.processes) {
+    if (process.observed) continue;
+    if (++named > kShownProcesses) continue;
+    unseen.push_back(absl::StrFormat("process %d, %s: %s", process.pid, program_name(process),
+                                     printable(process.not_observed_reason)));
+  }
+  if (named > kShownProcesses) add(unseen, named - kShownProcesses, "more processes were not observed");
+  return unseen;
+}
+
+}  // namespace
+
+std::string program_name(const ProcessSummary& process) {
+  if (!process.executable.empty()) return printable(module_base_name(process.executable));
+  return process.command.empty() ? "unknown" : printable(module_base_name(process.command.front()));
+}
+
+std::string described_end(const ProcessSummary& process) {
+  switch (process.ended) {
+    case Ended::kExit:
+      return process.exit_status ? absl::StrFormat("exited with %d", *process.exit_status) : "exited";
+    case Ended::kExec:
+      return "replaced by exec";
+    case Ended::kSignal:
+      return absl::StrFormat("killed by signal %d (%s)", process.signal, strsignal(static_cast<int>(process.signal)));
+    case Ended::kRunning:
+      return "still running";
+    case Ended::kUnknown:
+      break;
+  }
+  return "ended, unknown how";
+}
+
+void write_totals(const TextReport& report) {
+  const Profile& profile = report.profile;
+  Sum shown, total;
+  for (size_t index = 0; index < profile.sites.size(); ++index) {
+    const Sum sum = Sum::of(profile.sites[index].activity);
+    total += sum;
+    if (index < report.shown_sites) shown += sum;
+  }
+  Sum other = total;
+  other += {-shown.live_bytes, -shown.live_blocks, -shown.alloc_bytes, -shown.alloc_blocks};
+  std::vector<Row> rows = {{"Totals", "live bytes", "blocks", "allocated bytes", "blocks"}};
+  const size_t others = profile.sites.size() - report.shown_sites;
+  if (report.shown_sites > 0) rows.push_back(shown.row(sites_text(report.shown_sites, "shown site"), profile.sampled));
+  if (others > 0) {
+    const char* which = report.shown_sites > 0 ? "other site" : "site";
+    rows.push_back(other.row(sites_text(others, which), profile.sampled));
+  }
+  rows.push_back(total.row("all", profile.sampled));
+  write_rows(rows, report);
+  const double temporary = profile.totals.temporary_blocks.value();
+  if (temporary >= 1) {
+    absl::StrAppendFormat(&report.output, "  %s of the allocations were temporary: freed before the thread's next one.\n",
+                          human_share(temporary, profile.totals.alloc.blocks.value()));
+  }
+  report.output += '\n';
+}
+
+void write_processes(const TextReport& report) {
+  const auto& processes = report.profile.processes;
+  if (processes.size() < 2) return;
+  std::vector<const ProcessSummary*> ranked;
+  for (const ProcessSummary& process : processes) ranked.push_back(&process);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const ProcessSummary* left, const ProcessSummary* right) {
+    return left->activity.live.bytes.value() > right->activity.live.bytes.value();
+  });
+  std::vector<Row> rows = {{"Process", "pid", "end", "recording", "live bytes", "blocks", "allocated bytes"}};
+  const size_t count = report.options.full ? ranked.size() : std::min(ranked.size(), kShownProcesses);
+  for (size_t index = 0; index < count; ++index) rows.push_back(process_row(*ranked[index]));
+  write_rows(rows, report);
+  if (count < ranked.size()) absl::StrAppendFormat(&report.output, "  and %d more\n", ranked.size() - count);
+  report.output += '\n';
+}
+
+void write_coverage(const TextReport& report) {
+  const Profile& profile = report.profile;
+  const std::vector<std::string> unseen = unseen_in(profile);
+  if (unseen.empty()) {
+    const size_t count = profile.coverage.observed_processes;
+    absl::StrAppendFormat(&report.output, "Nothing was missed: every %s of %s was recorded, with its whole stack.\n",
+                          profile.sampled ? "sample" : "allocation",
+                          count == 1 ? "the process" : absl::StrFormat("all %d processes", count));
+    return;
+  }
+  absl::StrAppendFormat(&report.output, "%sNot seen%s (%.4g %% of the allocations were):\n", report.style.accent,
+                        report.style.plain, 100 * profile.coverage.fraction());
+  for (const std::string& what : unseen) absl::StrAppendFormat(&report.output, "  %s\n", what);
+}
+
+}  // namespace seep

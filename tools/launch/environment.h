@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `seep run` puts into the environment of the program. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace seep {
+
+struct PreloadPlan {
+  std::string library;        // Absolute path of libseep.so.
+  uint64_t sample_bytes = 1;
+  std::string directory;      // Absolute; streams go there.
+  std::string interval;       // As the user gave it; empty: the preload's default.
+  std::string announce_file;  // Absolute.
+};
+
+// LD_PRELOAD with libseep.so first, before what was in it.
+std::string preload_value(const PreloadPlan& plan, const char* existing);
+
+// SEEP_OPTIONS: ours behind the existing ones, so that they win.
+std::string options_value(const PreloadPlan& plan, const char* existing);
+
+}  // namespace seep

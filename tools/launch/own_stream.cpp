@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stubs and ends.
+#include "launch/own_stream.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "error.h"
+#include "recording/framing.h"
+#include "recording/host_identity.h"
+#include "recording/recording.h"
+#include "recording/stream_writer.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kRecordingIdBytes = 16;
+
+std::string random_recording_id() {
+  std::string id(kRecordingIdBytes, '\0');
+  if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    throw Error(ExitCode::kUnreadable, std::string("no random numbers: ") + std::strerror(errno));
+  }
+  return id;
+}
+
+proto::Message header_of(const StubFacts& facts) {
+  proto::Message message;
+  proto::Header& header = *message.mutable_header();
+  header.set_version(kSchemaVersion);
+  header.set_recording_id(random_recording_id());
+  header.set_boot_id(this_boot_id());
+  header.set_pid(static_cast<uint32_t>(facts.pid));
+  header.set_parent_pid(static_cast<uint32_t>(getpid()));
+  header.set_pid_namespace(this_pid_namespace());
+  header.set_executable(facts.executable);
+  for (const std::string& word : facts.command) header.add_command(word);
+  header.set_seep_version(SEEP_VERSION);
+  utsname system;
+  if (uname(&system) == 0) {
+    header.set_host(system.nodename);
+    header.set_architecture(system.machine);
+  }
+  header.set_sample_bytes(facts.sample_bytes);
+  header.set_started_unix_ns(facts.started_unix_ns);
+  header.set_started_monotonic_ns(facts.started_monotonic_ns);
+  *header.mutable_not_observed() = facts.not_observed;
+  return message;
+}
+
+proto::Message end_of(const ChildEnd& end, uint64_t started_monotonic_ns) {
+  proto::Message message;
+  proto::End& content = *message.mutable_end();
+  if (end.signalled) {
+    content.set_how(proto::End::SIGNAL);
+    content.set_signal(static_cast<uint32_t>(end.signal));
+  } else {
+    content.set_how(proto::End::EXIT);
+    content.set_exit_status(end.exit_status);
+    content.set_exit_status_known(true);
+  }
+  content.set_time_ns(clock_ns(CLOCK_MONOTONIC) - started_monotonic_ns);
+  return message;
+}
+
+void write_and_close(int fd, const std::string& path, const std::string& bytes) {
+  if (fd < 0) throw Error(ExitCode::kUnreadable, path, std::string("cannot be written: ") + std::strerror(errno));
+  try {
+    append_to_file(fd, path, bytes);
+  } catch (...) {
+    close(fd);
+    throw;
+  }
+  close(fd);
+}
+
+// The stream of the process's last image, if it has one without an End.
+std::unique_ptr<ProcessRecording> unfinished_stream(const std::string& directory, pid_t pid) {
+  std::unique_ptr<ProcessRecording> last;
+  for (const std::string& path : streams_in(directory)) {
+    std::unique_ptr<ProcessRecording> process;
+    try {
+      std::vector<Error> problems;
+      process = load_stream(path, problems);
+    } catch (const Error&) {
+      continue;  // The report that follows will say so.
+    }
+    const proto::Header& header = process->header();
+    if (header.pid() != static_cast<uint32_t>(pid) || header.pid_namespace() != this_pid_namespace()) continue;
+    if (last == nullptr || header.started_monotonic_ns() > last->header().started_monotonic_ns()) {
+      last = std::move(process);
+    }
+  }
+  return last;
+}
+
+}  // namespace
+
+uint64_t clock_ns(clockid_t clock) {
+  timespec now;
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void write_stub(const StubFacts& facts, const ChildEnd& end) {
+  StreamWriter stream;
+  stream.write(header_of(facts));
+  stream.write(end_of(end, facts.started_monotonic_ns));
+  const std::string name = facts.executable.substr(facts.executable.rfind('/') + 1);
+  const std::string path = facts.directory + "/" + name + "." + std::to_string(facts.pid) + ".seep";
+  write_and_close(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), path,
+                  stream.bytes());
+}
+
+std::optional<proto::NotObserved> finish_stream(const std::string& directory, pid_t pid, const ChildEnd& end) {
+  const auto process = unfinished_stream(directory, pid);
+  if (process == nullptr) return std::nullopt;
+  if (!process->end()) {
+    StreamWriter tail(process->next_sequence);
+    tail.write(end_of(end, process->header().started_monotonic_ns()));
+    const std::string& path = process->stream_path();
+    write_and_close(open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC), path, tail.bytes());
+  }
+  if (process->observed()) return std::nullopt;
+  return process->header().not_observed();
+}
+
+}  // namespace seep

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Intervals of sampled sums.
+#include "leaks/estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <boost/math/distributions/gamma.hpp>
+
+namespace seep {
+namespace {
+
+constexpr double kTail = 0.025;  // On each side of a 95 % interval.
+// Upper end for no event seen, on the same tail: -ln(0.025) events.
+constexpr double kUnseenEvents = 3.6888794541139363;
+// From this shape on the gamma distribution is normal for all purposes, and its quantiles are slow and inexact.
+constexpr double kNormalShape = 1e7;
+constexpr double kNormalQuantile = 1.959963984540054;
+
+// The quantile of the gamma distribution with a mean and a variance.
+double gamma_quantile(double mean, double variance, bool upper) {
+  if (mean <= 0) return 0;
+  if (variance <= 0) return mean;
+  const double shape = mean * mean / variance;
+  const double scale = variance / mean;
+  if (shape > kNormalShape) return mean + (upper ? kNormalQuantile : -kNormalQuantile) * std::sqrt(variance);
+  const boost::math::gamma_distribution<double> distribution(shape, scale);
+  // A tiny shape has its lower quantile below what a double can hold.
+  if (!upper && shape < 0.01) return 0;
+  return upper ? boost::math::quantile(boost::math::complement(distribution, kTail))
+               : boost::math::quantile(distribution, kTail);
+}
+
+uint64_t difference(uint64_t all, uint64_t part) { return all - std::min(all, part); }
+
+Measure exact_measure(uint64_t value) { return {.exact = static_cast<double>(value)}; }
+
+// What the plain counts and the weighted sums say about the same blocks.
+BlocksAndBytes sampled(uint64_t blocks, uint64_t bytes, const proto::WeightedSum& sum) {
+  const auto measure = [blocks](double estimate, float variance, uint64_t proven) {
+    // Removing samples one by one leaves rounding errors in the sums: without samples nothing is left.
+    if (blocks == 0) return Measure{.sampled = true};
+    return Measure{.estimate = std::max(estimate, 0.0),
+                   .variance = std::max(static_cast<double>(variance), 0.0),
+                   .proven = static_cast<double>(proven),
+                   .samples = blocks,
+                   .sampled = true};
+  };
+  return {measure(sum.blocks(), sum.blocks_variance(), blocks), measure(sum.bytes(), sum.bytes_variance(), bytes)};
+}
+
+double typical_weight(const Measure& measure) {
+  return measure.samples == 0 ? 0 : std::sqrt(measure.variance / static_cast<double>(measure.samples));
+}
+
+}  // namespace
+
+double Measure::value() const { return exact + std::max(estimate, proven); }
+
+std::optional<Interval> Measure::interval() const {
+  if (!sampled) return std::nullopt;
+  if (samples == 0) return Interval{exact, exact + kUnseenEvents * unseen_weight};
+  const double weight = std::sqrt(variance / static_cast<double>(samples));
+  const double low = gamma_quantile(estimate, variance, false);
+  const double high = gamma_quantile(estimate + weight, variance + weight * weight, true);
+  return Interval{exact + std::max(low, proven), exact + std::max({high, proven, estimate})};
+}
+
+Measure& Measure::operator+=(const Measure& other) {
+  exact += other.exact;
+  estimate += other.estimate;
+  variance += other.variance;
+  proven += other.proven;
+  samples += other.samples;
+  unseen_weight = std::max(unseen_weight, other.unseen_weight);
+  sampled |= other.sampled;
+  return *this;
+}
+
+Activity& Activity::operator+=(const Activity& other) {
+  live += other.live;
+  alloc += other.alloc;
+  temporary_blocks += other.temporary_blocks;
+  freed_samples += other.freed_samples;
+  return *this;
+}
+
+Activity activity_of(const proto::TraceCounters& counters, bool exact) {
+  const uint64_t live_blocks = difference(counters.alloc_blocks(), counters.free_blocks());
+  const uint64_t live_bytes = difference(counters.alloc_bytes(), counters.free_bytes());
+  Activity activity;
+  activity.freed_samples = counters.free_blocks();
+  if (exact) {
+    activity.alloc = {exact_measure(counters.alloc_blocks()), exact_measure(counters.alloc_bytes())};
+    activity.live = {exact_measure(live_blocks), exact_measure(live_bytes)};
+    activity.temporary_blocks = exact_measure(counters.temporary_blocks());
+    return activity;
+  }
+  activity.alloc = sampled(counters.alloc_blocks(), counters.alloc_bytes(), counters.alloc_estimate());
+  activity.live = sampled(live_blocks, live_bytes, counters.live_estimate());
+  activity.temporary_blocks =
+      sampled(counters.temporary_blocks(), counters.temporary_blocks(), counters.temporary_estimate()).blocks;
+  activity.live.blocks.unseen_weight = typical_weight(activity.alloc.blocks);
+  activity.live.bytes.unseen_weight = typical_weight(activity.alloc.bytes);
+  activity.temporary_blocks.unseen_weight = activity.live.blocks.unseen_weight;
+  return activity;
+}
+
+}  // namespace seep

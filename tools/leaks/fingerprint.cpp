@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hashing stacks.
+#include "leaks/fingerprint.h"
+
+#include <algorithm>
+#include <array>
+
+#include <absl/strings/str_format.h>
+
+#include "symbols/stable_hash.h"
+
+namespace seep {
+namespace {
+
+// What starts programs and threads: glibc, musl, their loaders, the C++ libraries' thread start.
+constexpr std::array<std::string_view, 8> kStartingModules = {"libc.so", "libc-",      "libpthread", "ld-linux",
+                                                              "ld-musl", "libstdc++.so", "libc++.so",  "libgcc_s"};
+
+bool starts_program_or_thread(const Frame& frame) {
+  if (frame.function == "_start") return true;
+  const std::string_view module = module_base_name(frame.module);
+  return std::any_of(kStartingModules.begin(), kStartingModules.end(),
+                     [module](std::string_view prefix) { return module.starts_with(prefix); });
+}
+
+}  // namespace
+
+size_t runtime_frame_count(const Stack& stack) {
+  const auto first_own = std::find_if(stack.begin(), stack.end(), [](const Frame* frame) { return !frame->runtime; });
+  const size_t count = static_cast<size_t>(first_own - stack.begin());
+  return count == stack.size() && count > 0 ? count - 1 : count;
+}
+
+uint64_t fingerprint_of(const Stack& stack) {
+  size_t begin = runtime_frame_count(stack);
+  size_t end = stack.size();
+  while (end > begin && starts_program_or_thread(*stack[end - 1])) --end;
+  // Nothing but runtime: then the runtime is what tells it from others.
+  if (begin == end) {
+    begin = 0;
+    end = stack.size();
+  }
+  StableHash hash;
+  uint64_t previous = 0;
+  for (size_t index = begin; index < end; ++index) {
+    const uint64_t identity = stack[index]->identity;
+    if (index > begin && identity == previous) continue;
+    hash.add(identity);
+    previous = identity;
+  }
+  return hash.value();
+}
+
+std::string fingerprint_text(uint64_t fingerprint) { return absl::StrFormat("%016x", fingerprint); }
+
+}  // namespace seep

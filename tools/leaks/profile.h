@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The profile: a recording as every report shows it. Sites, ranked; totals; who was recorded; what was not seen.
+// Plain data; made by build_profile, then read-only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "leaks/estimate.h"
+#include "recording/recording.h"
+#include "symbols/frame.h"
+#include "symbols/symbolizer.h"
+
+namespace seep {
+
+// Valgrind's and LeakSanitizer's words for what a scan found out, and `live` where there was none.
+enum class Verdict { kLive, kReachable, kPossible, kIndirect, kDefinite };
+
+// All traces with one fingerprint.
+struct Site {
+  uint64_t fingerprint = 0;
+  std::vector<Frame> frames;   // Innermost first, of the trace with the most live bytes.
+  size_t runtime_frames = 0;   // So many of them, at the inner end, are runtime frames.
+  bool cut = false;            // There were more frames, outside of the last.
+  Verdict verdict = Verdict::kLive;
+  Activity activity;
+  uint64_t first_allocated_ns = 0;
+  uint64_t last_allocated_ns = 0;
+  std::vector<std::string> thread_names;  // Sorted.
+  bool more_thread_names = false;
+  size_t traces = 0;
+  size_t processes = 0;
+};
+
+enum class Ended { kExit, kExec, kSignal, kRunning, kUnknown };
+
+struct ProcessSummary {
+  uint32_t pid = 0;
+  uint32_t parent_pid = 0;
+  std::string executable;
+  std::vector<std::string> command;
+  uint64_t sample_bytes = 0;
+  Ended ended = Ended::kUnknown;
+  std::optional<int> exit_status;
+  uint32_t signal = 0;
+  size_t snapshots = 0;
+  uint64_t inherited_bytes = 0;
+  uint64_t inherited_blocks = 0;
+  uint64_t started_unix_ns = 0;
+  uint64_t duration_ns = 0;
+  bool observed = true;
+  std::string not_observed_reason;  // In words, where it was not.
+  Activity activity;
+};
+
+// What the recording did not see.
+struct Coverage {
+  double recorded = 0;                 // Allocations (sampled: samples) that were recorded and read,
+  std::array<uint64_t, 4> dropped{};   // that were not recorded, by proto::Loss's four reasons in their order,
+  uint64_t unread_records = 0;         // and that were recorded and lost with damaged messages.
+  uint64_t cut_traces = 0;             // Records whose stack is cut, for another reason than depth.
+  uint64_t missed_frees = 0;
+  uint64_t unknown_frees = 0;
+  uint64_t failed_writes = 0;
+  uint64_t skipped_snapshots = 0;
+  size_t observed_processes = 0;
+  size_t unobserved_processes = 0;
+  size_t unjudged_processes = 0;       // Observed, and a scan was asked for that could not finish.
+  size_t unreadable_streams = 0;       // Not read, or not whole.
+
+  uint64_t dropped_records() const;
+  // Of recorded and dropped allocations; 0 where nothing was observed.
+  double fraction() const;
+};
+
+struct Profile {
+  std::vector<std::string> paths;
+  std::vector<ProcessSummary> processes;
+  std::vector<Site> sites;  // Most live bytes first.
+  Activity totals;          // Of all sites.
+  Coverage coverage;
+  bool sampled = false;           // At least one process was.
+  uint64_t duration_ns = 0;       // From the first process's start to the last word of any.
+  std::vector<Symbolizer::MissingFile> missing_symbols;
+
+  bool observed() const { return coverage.observed_processes > 0; }
+  bool still_running() const;
+};
+
+Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
+                      const std::function<void(size_t, size_t)>& progress);
+
+}  // namespace seep

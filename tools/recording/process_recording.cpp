@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Applying a stream's messages to the model.
+#include "recording/process_recording.h"
+
+#include <algorithm>
+
+#include <absl/strings/str_format.h>
+
+#include "error.h"
+#include "recording/framing.h"
+
+namespace seep {
+
+void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
+  switch (message.content_case()) {
+    case proto::Message::kHeader:
+      return apply_header(message.header(), offset);
+    case proto::Message::kModules:
+      return apply_modules(message.modules(), offset);
+    case proto::Message::kTraces:
+      return apply_traces(message.traces(), offset);
+    case proto::Message::kCounters:
+      return apply_counters(message.counters());
+    case proto::Message::kSnapshot:
+      return apply_snapshot(message.snapshot());
+    case proto::Message::kEnd:
+      if (end_) contradict(offset, "a second End");
+      end_ = message.end();
+      return;
+    case proto::Message::CONTENT_NOT_SET:
+      return;  // Of a later minor addition: nothing that this version would know to show.
+  }
+}
+
+void ProcessRecording::apply_header(const proto::Header& header, uint64_t offset) {
+  if (header.version() > kSchemaVersion) {
+    throw Error(ExitCode::kUnreadable, stream_path_,
+                absl::StrFormat("was written by a newer seep: version %u of the stream, and this seep reads up to %u",
+                                header.version(), kSchemaVersion));
+  }
+  if (has_header_) return contradict(offset, "a second Header");
+  if (header.version() == 0) contradict(offset, "a Header without a version");
+  header_ = header;
+  has_header_ = true;
+}
+
+void ProcessRecording::apply_modules(const proto::Modules& modules, uint64_t offset) {
+  for (const proto::Module& module : modules.modules()) {
+    if (module.id() == 0) {
+      contradict(offset, "a module with the number 0");
+      continue;
+    }
+    modules_[module.id()] = module;
+  }
+}
+
+void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset) {
+  // The trace before, outermost node first: what the next one may share.
+  std::vector<FrameTree::Node> path;
+  for (const proto::Trace& trace : traces.traces()) {
+    const bool plausible = trace.id() != 0 && trace.modules_size() == trace.offsets_size() &&
+                           trace.shared_outer_frames() <= path.size();
+    if (!plausible) {
+      contradict(offset, absl::StrFormat("trace %u is malformed", trace.id()));
+      path.clear();
+      continue;
+    }
+    path.resize(trace.shared_outer_frames());
+    for (int index = trace.modules_size() - 1; index >= 0; --index) {
+      const FrameTree::Node caller = path.empty() ? FrameTree::kNoNode : path.back();
+      path.push_back(frames_.add(caller, {trace.modules(index), trace.offsets(index)}));
+    }
+    TraceRecord& record = traces_[trace.id()];
+    record.innermost = path.empty() ? FrameTree::kNoNode : path.back();
+    record.cut = trace.cut();
+    record.first_allocated_ns = trace.first_allocated_ns();
+  }
+}
+
+void ProcessRecording::apply_counters(const proto::Counters& counters) {
+  for (const proto::ThreadName& thread : counters.thread_names()) thread_names_[thread.id()] = thread.name();
+  for (const proto::TraceCounters& changed : counters.counters()) {
+    TraceRecord& record = traces_[changed.trace_id()];
+    alloc_blocks_ += changed.alloc_blocks() - record.counters.alloc_blocks();
+    alloc_bytes_ += changed.alloc_bytes() - record.counters.alloc_bytes();
+    free_bytes_ += changed.free_bytes() - record.counters.free_bytes();
+    record.counters = changed;
+  }
+}
+
+void ProcessRecording::apply_snapshot(const proto::Snapshot& snapshot) {
+  snapshots_.push_back({snapshot, alloc_blocks_, alloc_bytes_ - std::min(free_bytes_, alloc_bytes_)});
+}
+
+uint64_t ProcessRecording::sample_bytes() const {
+  if (header_.sample_bytes() != 0) return header_.sample_bytes();
+  return snapshots_.empty() ? 0 : snapshots_.back().snapshot.sample_bytes();
+}
+
+std::string ProcessRecording::thread_name(uint32_t id) const {
+  const auto found = thread_names_.find(id);
+  return found == thread_names_.end() ? std::string() : found->second;
+}
+
+const proto::Loss& ProcessRecording::loss() const {
+  return snapshots_.empty() ? proto::Loss::default_instance() : snapshots_.back().snapshot.loss();
+}
+
+uint64_t ProcessRecording::last_time_ns() const {
+  uint64_t latest = snapshots_.empty() ? 0 : snapshots_.back().snapshot.time_ns();
+  if (end_) latest = std::max(latest, end_->time_ns());
+  // Counters of a snapshot that was never closed are newer than the last one that was.
+  for (const auto& [id, trace] : traces_) latest = std::max(latest, trace.counters.last_allocated_ns());
+  return latest;
+}
+
+uint64_t ProcessRecording::unread_blocks() const {
+  if (snapshots_.empty()) return 0;
+  const SnapshotRecord& last = snapshots_.back();
+  return last.snapshot.alloc_blocks() - std::min(last.read_alloc_blocks, last.snapshot.alloc_blocks());
+}
+
+void ProcessRecording::contradict(uint64_t offset, const std::string& what) {
+  if (!contradiction_) contradiction_ = absl::StrFormat("at byte %u: contradicts itself: %s", offset, what);
+}
+
+}  // namespace seep

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding streams and reading them.
+#include "recording/recording.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <absl/strings/str_format.h>
+
+#include "recording/byte_source.h"
+#include "recording/process_liveness.h"
+#include "recording/stream_reader.h"
+
+namespace seep {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kStreamSuffix[] = ".seep";
+
+std::string describe(const Damage& damage) {
+  if (damage.cut) return absl::StrFormat("is cut here: the last %u bytes are part of a message", damage.skipped_bytes);
+  return absl::StrFormat("is damaged: %u bytes were skipped", damage.skipped_bytes);
+}
+
+void report_problems(const ProcessRecording& process, std::vector<Error>& problems) {
+  const std::string& path = process.stream_path();
+  const auto add = [&](std::optional<uint64_t> offset, const std::string& what) {
+    problems.emplace_back(ExitCode::kUnreadable, path, offset, what);
+  };
+  for (const Damage& damage : process.damage) {
+    // Somebody who is still writing is not a cut file.
+    if (damage.cut && is_running(process)) continue;
+    add(damage.offset, describe(damage));
+  }
+  if (!process.has_header()) add(std::nullopt, "has lost its header: who was recorded is unknown");
+  // Where bytes were skipped the loss has been said; a gap without any is a loss of its own.
+  if (process.lost_messages > 0 && process.damage.empty()) {
+    add(std::nullopt, absl::StrFormat("lacks %u messages in its middle", process.lost_messages));
+  }
+  if (process.contradiction()) add(std::nullopt, *process.contradiction());
+}
+
+std::optional<fs::file_time_type> newest_stream_time(const fs::path& directory) {
+  std::optional<fs::file_time_type> newest;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
+    if (entry.path().extension() != kStreamSuffix || !entry.is_regular_file(failed)) continue;
+    const auto time = entry.last_write_time(failed);
+    if (!failed && (!newest || time > *newest)) newest = time;
+  }
+  return newest;
+}
+
+// When a directory entry was last recorded into, if it is a recording at all.
+std::optional<fs::file_time_type> recording_time(const fs::directory_entry& entry) {
+  std::error_code failed;
+  if (entry.is_symlink(failed)) return std::nullopt;
+  if (entry.is_directory(failed)) {
+    return entry.path().filename().string().starts_with("seep.") ? newest_stream_time(entry.path()) : std::nullopt;
+  }
+  if (entry.path().extension() != kStreamSuffix || !entry.is_regular_file(failed)) return std::nullopt;
+  const auto time = entry.last_write_time(failed);
+  return failed ? std::nullopt : std::optional(time);
+}
+
+void load_into(Recording& recording, const std::string& path) {
+  try {
+    recording.processes.push_back(load_stream(path, recording.problems));
+  } catch (const Error& error) {
+    recording.problems.push_back(error);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> streams_in(const std::string& directory) {
+  std::vector<std::string> streams;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
+    if (entry.path().extension() == kStreamSuffix) streams.push_back(entry.path().string());
+  }
+  if (failed) throw Error(ExitCode::kUnreadable, directory, failed.message());
+  std::sort(streams.begin(), streams.end());
+  return streams;
+}
+
+std::string newest_recording() {
+  std::optional<fs::file_time_type> newest;
+  std::string path;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(".", failed)) {
+    const auto time = recording_time(entry);
+    if (!time || (newest && *time <= *newest)) continue;
+    newest = time;
+    path = entry.path().filename().string();
+  }
+  if (!newest) {
+    throw Error(ExitCode::kUnreadable, "no recording (seep.*/ or *.seep) in the working directory: name its path");
+  }
+  return path;
+}
+
+std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems) {
+  FileSource source(path);
+  StreamReader reader(source);
+  auto process = std::make_unique<ProcessRecording>(path);
+  proto::Message message;
+  bool any = false;
+  while (reader.next(message)) {
+    process->apply(message, reader.message_offset());
+    any = true;
+  }
+  if (!any) throw Error(ExitCode::kUnreadable, path, "is not a seep recording, or nothing of it is whole");
+  process->damage = reader.damage();
+  process->lost_messages = reader.lost_messages();
+  process->next_sequence = reader.next_sequence();
+  report_problems(*process, problems);
+  return process;
+}
+
+Recording load_recording(const std::vector<std::string>& paths) {
+  Recording recording;
+  recording.paths = paths;
+  for (const std::string& path : paths) {
+    std::error_code failed;
+    if (!fs::is_directory(path, failed)) {
+      load_into(recording, path);
+      continue;
+    }
+    try {
+      const auto streams = streams_in(path);
+      if (streams.empty()) throw Error(ExitCode::kUnreadable, path, "holds no recording (no *.seep in it)");
+      for (const std::string& stream : streams) load_into(recording, stream);
+    } catch (const Error& error) {
+      recording.problems.push_back(error);
+    }
+  }
+  std::stable_sort(recording.processes.begin(), recording.processes.end(), [](const auto& left, const auto& right) {
+    return left->header().started_unix_ns() < right->header().started_unix_ns();
+  });
+  return recording;
+}
+
+}  // namespace seep

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recording: the streams that belong together, found, opened and read.
+//
+// Reading never changes anything: no file is written, removed or folded. A stream that cannot be read, or only in part,
+// is a problem beside the others, which are read all the same.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "error.h"
+#include "recording/process_recording.h"
+
+namespace seep {
+
+struct Recording {
+  std::vector<std::string> paths;  // As they were asked for, or chosen.
+  std::vector<std::unique_ptr<ProcessRecording>> processes;  // In the order of their start.
+  std::vector<Error> problems;     // One for each stream that could not be read whole.
+};
+
+// A path is a stream, or a directory with streams (not looked for any deeper).
+Recording load_recording(const std::vector<std::string>& paths);
+
+// One stream; where it is damaged, the problems say so. Throws an Error where nothing of it can be read.
+std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems);
+
+// The streams of a directory, sorted; an Error where it cannot be read.
+std::vector<std::string> streams_in(const std::string& directory);
+
+// The newest `seep.*` directory with streams, or `.seep` file, in the working directory; an Error where there is none.
+std::string newest_recording();
+
+}  // namespace seep

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stream reader: bytes in, whole messages out, and an account of every byte that was not one.
+//
+// It trusts no byte: lengths are bounded, checksums are verified before anything is parsed, and after damage it goes on
+// at the next message whose checksum is good. Memory is bounded by the largest message. One thread a reader.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "recording/byte_source.h"
+#include "seep.pb.h"
+
+namespace seep {
+
+// A stretch of a stream that holds no good message.
+struct Damage {
+  uint64_t offset = 0;
+  uint64_t skipped_bytes = 0;
+  bool cut = false;  // The file ends inside a message; else bytes are wrong.
+};
+
+class StreamReader {
+ public:
+  explicit StreamReader(ByteSource& source) : source_(source) {}
+
+  // The next good message, or false at the end. Damage that was passed on the way is in damage().
+  bool next(proto::Message& message);
+
+  // Where the message that next() returned last begins (with its length).
+  uint64_t message_offset() const { return message_offset_; }
+
+  const std::vector<Damage>& damage() const { return damage_; }
+  // Messages that the sequence numbers prove to be missing: before the last good one only.
+  uint64_t lost_messages() const { return lost_messages_; }
+  uint64_t next_sequence() const { return next_sequence_; }
+
+ private:
+  enum class Attempt { kGood, kBad, kCut, kEnd };
+
+  Attempt try_message(uint64_t offset, proto::Message& message, uint64_t& size);
+  bool resynchronize(uint64_t damaged_from, proto::Message& message, uint64_t& start, uint64_t& size);
+  bool find_message_start(uint64_t from, uint64_t& found);
+  void account_sequence(uint64_t sequence);
+  std::span<const uint8_t> bytes_at(uint64_t offset, size_t count);
+
+  ByteSource& source_;
+  std::vector<uint8_t> window_;  // A stretch of the source, from window_offset_ on.
+  uint64_t window_offset_ = 0;
+  uint64_t position_ = 0;
+  uint64_t message_offset_ = 0;
+  uint64_t next_sequence_ = 0;
+  uint64_t lost_messages_ = 0;
+  std::vector<Damage> damage_;
+};
+
+}  // namespace seep
