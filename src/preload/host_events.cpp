@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the host does that concerns us, besides allocating: it starts, forks, closes a library, runs another program, ends.
+//
+// The constructor is the only one of libseep.so, and it registers what runs at the end: an on_exit handler. It is run after
+// the destructors of all libraries, because it is registered before libc registers those; so what they free is free in
+// the last snapshot. Runs inside the host.
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "preload/next_allocator.h"
+#include "preload/recorder.h"
+#include "preload/recording.h"
+#include "preload/snapshots.h"
+#include "preload/text.h"
+#include "record/system.h"
+
+#define SEEP_HOOK extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+// Values of proto NotObserved.Reason.
+constexpr uint32_t kNotInterposed = 1;
+
+template <typename Function>
+Function next_function(const char* symbol) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, symbol));
+}
+
+struct NextEvents {
+  int (*dlclose)(void*);
+  void (*exit_now)(int);
+  int (*execve)(const char*, char* const*, char* const*);
+  int (*execvpe)(const char*, char* const*, char* const*);
+  int (*fexecve)(int, char* const*, char* const*);
+  int (*execveat)(int, const char*, char* const*, char* const*, int);
+};
+constinit NextEvents next_events{};
+
+// Mostly by the constructor; by a hook that comes before it.
+const NextEvents& events() {
+  if (next_events.dlclose == nullptr) {
+    next_events.exit_now = next_function<void (*)(int)>("_exit");
+    next_events.execve = next_function<int (*)(const char*, char* const*, char* const*)>("execve");
+    next_events.execvpe = next_function<int (*)(const char*, char* const*, char* const*)>("execvpe");
+    next_events.fexecve = next_function<int (*)(int, char* const*, char* const*)>("fexecve");
+    next_events.execveat =
+        next_function<int (*)(int, const char*, char* const*, char* const*, int)>("execveat");
+    next_events.dlclose = next_function<int (*)(void*)>("dlclose");
+  }
+  return next_events;
+}
+
+void end_recording(seep::EndHow how, int status) {
+  const int saved = errno;
+  seep::final_snapshot(how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit,
+                       {how, how == seep::EndHow::kExit, status & 0xFF, 0, seep::now_ns()});
+  errno = saved;
+}
+
+void on_host_exit(int status, void*) { end_recording(seep::EndHow::kExit, status); }
+void on_quick_exit() { end_recording(seep::EndHow::kUnknown, 0); }
+
+// For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
+void announce() {
+  const char* path = seep::recording.options.announce;
+  if (path[0] == '\0') return;
+  const long fd = seep::sys::open(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+  if (seep::sys::failed(fd)) return;
+  char line[32];
+  seep::TextBuilder text(line, sizeof line);
+  text.add_number(seep::recording.pid);
+  text.add_character('\n');
+  seep::sys::write_all(fd, line, text.length());
+  seep::sys::close(fd);
+}
+
+// A malloc that is found before ours, in the program itself or in a library preloaded before us: ours is never called.
+const char* other_malloc() {
+  const void* found = dlsym(RTLD_DEFAULT, "malloc");
+  if (found == nullptr || seep::same_object(found, reinterpret_cast<const void*>(&other_malloc))) return nullptr;
+  Dl_info info{};
+  return dladdr(found, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "the program";
+}
+
+__attribute__((constructor)) void seep_start() {
+  const int saved = errno;
+  events();
+  if (seep::prepare_recording()) {
+    announce();
+    pthread_atfork(nullptr, nullptr, seep::forget_parents_region);
+    if (const char* owner = other_malloc()) {
+      char detail[256];
+      seep::TextBuilder text(detail, sizeof detail);
+      text.add("malloc is defined in ");
+      text.add(owner);
+      seep::leave_stub(kNotInterposed, detail);
+    } else {
+      on_exit(on_host_exit, nullptr);
+      at_quick_exit(on_quick_exit);
+    }
+  }
+  errno = saved;
+}
+
+// Calls with a list of arguments: those on the stack, counted first.
+constexpr size_t kMostArguments = 1 << 16;
+
+size_t count_arguments(va_list list) {
+  size_t count = 1;
+  while (va_arg(list, const char*) != nullptr && count < kMostArguments) ++count;
+  return count;
+}
+
+}  // namespace
+
+// Not a jump: what was remembered of the library's code is void once it is gone, and what another thread looked up while it
+// went, too.
+SEEP_HOOK int dlclose(void* handle) {
+  seep::recording.modules.next_generation();
+  const int result = events().dlclose(handle);
+  seep::recording.modules.next_generation();
+  return result;
+}
+
+SEEP_HOOK __attribute__((noreturn)) void _exit(int status) {
+  end_recording(seep::EndHow::kExit, status);
+  events().exit_now(status);
+  __builtin_unreachable();
+}
+
+SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
+  end_recording(seep::EndHow::kExit, status);
+  events().exit_now(status);
+  __builtin_unreachable();
+}
+
+// An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before. If
+// the exec fails, the stream goes on behind that End.
+SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().execve(path, arguments, environment);
+}
+
+SEEP_HOOK int execv(const char* path, char* const* arguments) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().execve(path, arguments, environ);
+}
+
+SEEP_HOOK int execvp(const char* file, char* const* arguments) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().execvpe(file, arguments, environ);
+}
+
+SEEP_HOOK int execvpe(const char* file, char* const* arguments, char* const* environment) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().execvpe(file, arguments, environment);
+}
+
+SEEP_HOOK int fexecve(int fd, char* const* arguments, char* const* environment) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().fexecve(fd, arguments, environment);
+}
+
+SEEP_HOOK int execveat(int fd, const char* path, char* const* arguments, char* const* environment, int flags) {
+  end_recording(seep::EndHow::kExec, 0);
+  return events().execveat(fd, path, arguments, environment, flags);
+}
+
+#define SEEP_COLLECT_ARGUMENTS(FIRST)                                      \
+  va_list list;                                                            \
+  va_start(list, FIRST);                                                   \
+  const size_t count = count_arguments(list); \
+  va_end(list);                                                            \
+  char** arguments = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*)));                                           \
+  va_start(list, FIRST);                                                   \
+  arguments[0] = const_cast<char*>(FIRST);                                 \
+  for (size_t i = 1; i <= count; ++i) arguments[i] = va_arg(list, char*)
+
+SEEP_HOOK int execl(const char* path, const char* argument, ...) {
+  SEEP_COLLECT_ARGUMENTS(argument);
+  va_end(list);
+  return execv(path, arguments);
+}
+
+SEEP_HOOK int execlp(const char* file, const char* argument, ...) {
+  SEEP_COLLECT_ARGUMENTS(argument);
+  va_end(list);
+  return execvp(file, arguments);
+}
+
+SEEP_HOOK int execle(const char* path, const char* argument, ...) {
+  SEEP_COLLECT_ARGUMENTS(argument);
+  char* const* environment = va_arg(list, char* const*);
+  va_end(list);
+  return execve(path, arguments, environment);
+}

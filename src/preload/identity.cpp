@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who this process is; see identity.h.
+#include "preload/identity.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "preload/clock.h"
+#include "preload/output.h"
+#include "preload/recording.h"
+#include "preload/snapshots.h"
+#include "preload/text.h"
+#include "record/system.h"
+
+namespace seep {
+namespace {
+
+constexpr char kOptionsVariable[] = "SEEP_OPTIONS=";
+constexpr unsigned kStartTimeField = 22;
+constexpr size_t kVariableBytes = sizeof kOptionsVariable - 1;
+
+long read_file(const char* path, char* buffer, size_t bytes) {
+  const long fd = sys::open(path, O_RDONLY);
+  if (sys::failed(fd)) return 0;
+  const long got = sys::read_all(fd, buffer, bytes - 1);
+  sys::close(fd);
+  buffer[got > 0 ? got : 0] = '\0';
+  return got > 0 ? got : 0;
+}
+
+int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+
+void read_boot_id(uint8_t (&boot_id)[16]) {
+  char text[64];
+  unsigned digits = 0;
+  if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof text) == 0) return;
+  for (const char* at = text; *at != '\0' && digits < 32; ++at) {
+    const int digit = hex_digit(*at);
+    if (digit < 0) continue;
+    boot_id[digits / 2] = static_cast<uint8_t>(boot_id[digits / 2] << 4 | digit);
+    ++digits;
+  }
+}
+
+uint64_t read_pid_namespace() {
+  struct stat status {};
+  return sys::failed(sys::status("/proc/self/ns/pid", &status)) ? 0 : status.st_ino;
+}
+
+void read_executable(char* to, size_t bytes) {
+  const long length = sys::read_link("/proc/self/exe", to, bytes - 1);
+  if (sys::failed(length)) to[0] = '\0';
+  else to[length] = '\0';
+}
+
+}  // namespace
+
+const char* find_options(char* buffer) noexcept {
+  if (environ != nullptr) {
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      if (strncmp(*variable, kOptionsVariable, kVariableBytes) == 0) return *variable + kVariableBytes;
+    }
+    return nullptr;
+  }
+  const long bytes = read_file("/proc/self/environ", buffer, kEnvironmentBytes);
+  for (const char* at = buffer; at < buffer + bytes; at += strlen(at) + 1) {
+    if (strncmp(at, kOptionsVariable, kVariableBytes) == 0) return at + kVariableBytes;
+  }
+  return nullptr;
+}
+
+bool parent_is_observed() noexcept {
+  char path[64];
+  TextBuilder text(path, sizeof path);
+  text.add("/proc/");
+  text.add_number(static_cast<uint64_t>(sys::parent_process_id()));
+  text.add("/maps");
+  const long fd = sys::open(path, O_RDONLY);
+  if (sys::failed(fd)) return false;
+  char buffer[4096];
+  size_t kept = 0;
+  bool found = false;
+  static constexpr char kName[] = "/libseep.so";
+  for (;;) {
+    const long got = sys::read_all(fd, buffer + kept, sizeof buffer - kept);
+    if (got <= 0) break;
+    const size_t bytes = kept + static_cast<size_t>(got);
+    found = found || memmem(buffer, bytes, kName, sizeof kName - 1) != nullptr;
+    kept = bytes < sizeof kName ? bytes : sizeof kName;
+    memmove(buffer, buffer + bytes - kept, kept);
+  }
+  sys::close(fd);
+  return found;
+}
+
+void fill_random(void* to, size_t bytes) noexcept {
+  constexpr long kNonBlocking = 1;  // GRND_NONBLOCK
+  if (system_call(SYS_getrandom, sys::as_long(to), static_cast<long>(bytes), kNonBlocking) ==
+      static_cast<long>(bytes)) {
+    return;
+  }
+  uint64_t state = monotonic_ns() ^ reinterpret_cast<uint64_t>(to) << 20 ^ static_cast<uint64_t>(sys::process_id());
+  for (size_t at = 0; at < bytes; ++at) static_cast<uint8_t*>(to)[at] = static_cast<uint8_t>(next_random(state));
+}
+
+uint64_t read_stat_field(unsigned number) noexcept {
+  char text[1024];
+  if (read_file("/proc/self/stat", text, sizeof text) == 0) return 0;
+  const char* at = strrchr(text, ')');  // The second field is a name in parentheses that may hold anything.
+  for (unsigned field = 2; at != nullptr && field < number; ++field) at = strchr(at + 1, ' ');
+  uint64_t value = 0;
+  if (at == nullptr) return 0;
+  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<uint64_t>(*at - '0');
+  return value;
+}
+
+void fill_identity(Identity& identity) noexcept {
+  const Options& options = recording.options;
+  memcpy(identity.recording_id, recording.recording_id, sizeof identity.recording_id);
+  memcpy(identity.parent_recording_id, recording.parent_recording_id, sizeof identity.parent_recording_id);
+  identity.has_parent_recording = recording.has_parent_recording;
+  read_boot_id(identity.boot_id);
+  identity.pid = recording.pid;
+  identity.parent_pid = static_cast<uint32_t>(sys::parent_process_id());
+  identity.pid_namespace = read_pid_namespace();
+  identity.process_start_ticks = read_stat_field(kStartTimeField);
+  identity.depth_limit = options.depth;
+  identity.sample_bytes = options.sample_bytes;
+  identity.interval_ns = options.interval_ns;
+  identity.clock_resolution_ns = coarse_resolution_ns();
+  identity.started_unix_ns = unix_ns();
+  identity.started_monotonic_ns = monotonic_coarse_ns();
+  identity.seed = recording.base_seed;
+  read_executable(identity.executable, sizeof identity.executable);
+  identity.command_bytes =
+      static_cast<uint32_t>(read_file("/proc/self/cmdline", identity.command, sizeof identity.command));
+  utsname names{};
+  if (!sys::failed(system_call(SYS_uname, sys::as_long(&names)))) memcpy(identity.host, names.nodename, 65);
+  memcpy(identity.options, options.given, sizeof identity.options);
+}
+
+bool choose_region_path(const Options& options, const uint8_t (&recording_id)[16], char* path,
+                        size_t path_bytes) noexcept {
+  TextBuilder text(path, path_bytes);
+  if (strcmp(options.region, "tmpfs") == 0) {
+    text.add("/dev/shm");
+  } else if (strcmp(options.region, "output") == 0) {
+    char stream[sizeof options.out];
+    if (!expand_stream_path(stream, sizeof stream)) return false;
+    char* slash = strrchr(stream, '/');
+    if (slash == nullptr) return false;
+    *slash = '\0';
+    sys::make_directory(stream, 0777);
+    text.add(stream);
+  } else {
+    text.add(options.region);
+  }
+  text.add("/seep.");
+  text.add_number(recording.pid);
+  text.add_character('.');
+  text.add_hex(recording_id, 8);
+  text.add(".region");
+  return text.complete();
+}
+
+}  // namespace seep

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of live blocks; see live_table.h.
+#include "preload/live_table.h"
+
+namespace seep {
+namespace {
+
+constexpr unsigned kSizeBits = 44;
+constexpr unsigned kShiftBits = 4;
+constexpr unsigned kBirthUnitBits = 10;
+
+uint64_t hash_address(uintptr_t address, unsigned choice) {
+  // Multiplicative (Knuth 6.4): the high bits are good. Two odd constants, one a choice.
+  return address * (choice == 0 ? 0x9E3779B97F4A7C15ull : 0xD6E8FEB86659FD93ull);
+}
+
+}  // namespace
+
+LiveTable::Bucket& LiveTable::bucket(unsigned level, uintptr_t address, unsigned choice) const noexcept {
+  Bucket* buckets = levels_[level].load(std::memory_order_acquire);
+  return buckets[hash_address(address, choice) >> (64 - first_buckets_log2_ - level)];
+}
+
+void LiveTable::write(Value& value, const LiveEntry& entry) noexcept {
+  const uint64_t largest = (uint64_t{1} << kSizeBits) - 1;
+  const uint64_t size = entry.size_bytes < largest ? entry.size_bytes : largest;
+  const uint64_t birth = entry.birth_ns >> kBirthUnitBits;
+  value.size_and_birth.store(size | uint64_t{entry.interval_shift} << kSizeBits | birth << (kSizeBits + kShiftBits),
+                             std::memory_order_relaxed);
+  value.trace_and_birth.store(entry.trace | (birth >> 16) << 32, std::memory_order_relaxed);
+}
+
+LiveEntry LiveTable::read(const Value& value) noexcept {
+  const uint64_t first = value.size_and_birth.load(std::memory_order_relaxed);
+  const uint64_t second = value.trace_and_birth.load(std::memory_order_relaxed);
+  const uint64_t birth = first >> (kSizeBits + kShiftBits) | (second >> 32) << 16;
+  return {first & ((uint64_t{1} << kSizeBits) - 1), birth << kBirthUnitBits, static_cast<uint32_t>(second),
+          static_cast<uint32_t>(first >> kSizeBits) & ((1u << kShiftBits) - 1)};
+}
+
+// Newest level first: it holds the most.
+LiveTable::Slot LiveTable::find(uintptr_t address) const noexcept {
+  for (unsigned level = level_count_.load(std::memory_order_acquire); level-- > 0;) {
+    for (unsigned choice = 0; choice < 2; ++choice) {
+      Bucket& place = bucket(level, address, choice);
+      for (unsigned i = 0; i < kSlots; ++i) {
+        if (place.key[i].load(std::memory_order_acquire) == address) return {&place, i};
+      }
+    }
+  }
+  return {};
+}
+
+LiveTable::Slot LiveTable::claim_in_level(unsigned level, uintptr_t address) noexcept {
+  for (unsigned choice = 0; choice < 2; ++choice) {
+    Bucket& place = bucket(level, address, choice);
+    for (unsigned i = 0; i < kSlots; ++i) {
+      uintptr_t empty = 0;
+      if (place.key[i].load(std::memory_order_relaxed) == 0 &&
+          place.key[i].compare_exchange_strong(empty, kReserved, std::memory_order_acquire)) {
+        return {&place, i};
+      }
+    }
+  }
+  return {};
+}
+
+LiveTable::Slot LiveTable::claim(uintptr_t address) noexcept {
+  for (;;) {
+    const unsigned levels = level_count_.load(std::memory_order_acquire);
+    for (unsigned level = levels; level-- > 0;) {
+      const Slot slot = claim_in_level(level, address);
+      if (slot.bucket != nullptr) return slot;
+    }
+    if (!add_level(levels)) return {};
+  }
+}
+
+// True if there is a level beyond `seen` now, whoever added it.
+bool LiveTable::add_level(unsigned seen) noexcept {
+  if (seen >= kMaxLevels) return false;
+  Bucket* there = levels_[seen].load(std::memory_order_acquire);
+  if (there == nullptr) {
+    const size_t bytes = bucket_count(seen) * sizeof(Bucket);
+    void* memory = memory_.take(bytes);
+    if (memory == nullptr) return level_count_.load(std::memory_order_acquire) > seen;
+    if (!levels_[seen].compare_exchange_strong(there, static_cast<Bucket*>(memory), std::memory_order_acq_rel)) {
+      memory_.give_back(memory, bytes);
+    }
+  }
+  unsigned count = seen;  // Whoever comes first; the level itself is there in any case.
+  level_count_.compare_exchange_strong(count, seen + 1, std::memory_order_acq_rel);
+  return true;
+}
+
+LiveTable::Insert LiveTable::insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept {
+  const bool replaced = remove(address, old);
+  const Slot slot = claim(address);
+  if (slot.bucket == nullptr) return Insert::kNoRoom;
+  write(slot.bucket->value[slot.index], entry);
+  slot.bucket->key[slot.index].store(address, std::memory_order_release);
+  return replaced ? Insert::kReplaced : Insert::kDone;
+}
+
+bool LiveTable::remove(uintptr_t address, LiveEntry& entry) noexcept {
+  const Slot slot = find(address);
+  if (slot.bucket == nullptr) return false;
+  entry = read(slot.bucket->value[slot.index]);
+  // Fails only where the program frees a block twice at once: one of the two frees is unknown then.
+  return slot.bucket->key[slot.index].compare_exchange_strong(address, 0, std::memory_order_acq_rel);
+}
+
+bool LiveTable::contains(uintptr_t address) const noexcept { return find(address).bucket != nullptr; }
+
+}  // namespace seep

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which recorded blocks are live: address -> size, trace, birth, sample interval. Private memory; a fork's child has a
+// copy of it.
+//
+// A list of hash tables, each twice as large as the one before; a table is added when an address finds no place, and no
+// entry ever moves. A table is an array of buckets of eight entries, the keys in one cache line:
+//
+//     levels_:  [0] 2^n buckets   [1] 2^(n+1) buckets   [2] ...          bucket: | 8 keys | 8 x 16 bytes of values |
+//                                   ^ an address has two buckets in each level, and may stand in any slot of them
+//
+// The allocator serializes what happens to one address: insert (after malloc has returned it) and remove (before free is
+// called) never run at once for the same one, unless the program frees twice. So only slots are contended. A slot is
+// claimed by CAS (0 -> kReserved), filled, and published by a release store of the address; remove takes the address
+// out by CAS. As every slot of both buckets is always looked at, there are no tombstones.
+//
+// Runs inside the host, any thread, signal handlers, lock-free.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/private_memory.h"
+
+namespace seep {
+
+struct LiveEntry {
+  uint64_t size_bytes;
+  uint64_t birth_ns;        // Since the recording began; kept to about a microsecond.
+  uint32_t trace;           // Its Ref.
+  uint32_t interval_shift;  // The sample interval was the recording's first, times 2 to this.
+};
+
+class LiveTable {
+ public:
+  enum class Insert { kDone, kReplaced, kNoRoom };
+
+  constexpr LiveTable(PrivateMemory& memory, unsigned first_buckets_log2)
+      : memory_(memory), first_buckets_log2_(first_buckets_log2) {}
+
+  void set_first_buckets_log2(unsigned value) noexcept { first_buckets_log2_ = value; }  // Before the first insert.
+
+  // kReplaced: the address was still here, its free was missed; `old` is what stood there.
+  [[nodiscard]] Insert insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept;
+  [[nodiscard]] bool remove(uintptr_t address, LiveEntry& entry) noexcept;
+  [[nodiscard]] bool contains(uintptr_t address) const noexcept;
+
+  // Calls visit(address, entry) for each entry. Those that come or go meanwhile may be seen or not.
+  template <typename Visit>
+  void each(Visit visit) const noexcept;
+
+ private:
+  static constexpr unsigned kSlots = 8;
+  static constexpr unsigned kMaxLevels = 32;
+  static constexpr uintptr_t kReserved = 1;
+
+  struct Value {
+    std::atomic<uint64_t> size_and_birth;   // size: 44 bits; interval shift: 4; low 16 bits of birth.
+    std::atomic<uint64_t> trace_and_birth;  // trace: 32 bits; high 32 bits of birth, in units of 1024 ns.
+  };
+  struct Bucket {
+    std::atomic<uintptr_t> key[kSlots];
+    Value value[kSlots];
+  };
+  struct Slot {
+    Bucket* bucket = nullptr;
+    unsigned index = 0;
+  };
+
+  [[nodiscard]] uint64_t bucket_count(unsigned level) const noexcept {
+    return uint64_t{1} << (first_buckets_log2_ + level);
+  }
+  [[nodiscard]] Bucket& bucket(unsigned level, uintptr_t address, unsigned choice) const noexcept;
+  [[nodiscard]] Slot find(uintptr_t address) const noexcept;
+  [[nodiscard]] Slot claim(uintptr_t address) noexcept;
+  [[nodiscard]] Slot claim_in_level(unsigned level, uintptr_t address) noexcept;
+  [[nodiscard]] bool add_level(unsigned seen) noexcept;
+  static void write(Value& value, const LiveEntry& entry) noexcept;
+  static LiveEntry read(const Value& value) noexcept;
+
+  PrivateMemory& memory_;
+  unsigned first_buckets_log2_;
+  std::atomic<unsigned> level_count_{0};
+  std::atomic<Bucket*> levels_[kMaxLevels]{};
+};
+
+template <typename Visit>
+void LiveTable::each(Visit visit) const noexcept {
+  const unsigned levels = level_count_.load(std::memory_order_acquire);
+  for (unsigned level = 0; level < levels; ++level) {
+    Bucket* buckets = levels_[level].load(std::memory_order_acquire);
+    for (uint64_t i = 0; i < bucket_count(level); ++i) {
+      for (unsigned slot = 0; slot < kSlots; ++slot) {
+        const uintptr_t address = buckets[i].key[slot].load(std::memory_order_acquire);
+        if (address > kReserved) visit(address, read(buckets[i].value[slot]));
+      }
+    }
+  }
+}
+
+}  // namespace seep

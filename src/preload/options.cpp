@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SEEP_OPTIONS; see options.h. Runs inside the host, once, single-threaded; no malloc, no stdio.
+#include "preload/options.h"
+
+#include <cstring>
+
+#include "record/snapshot_encoder.h"
+
+namespace seep {
+namespace {
+
+bool parse_number(const char*& text, uint64_t& value) {
+  if (*text < '0' || *text > '9') return false;
+  value = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) {
+    if (__builtin_mul_overflow(value, uint64_t{10}, &value) ||
+        __builtin_add_overflow(value, static_cast<uint64_t>(*text - '0'), &value)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <size_t N>
+bool copy_text(char (&to)[N], const char* from) {
+  const size_t bytes = strlen(from);
+  if (bytes == 0 || bytes >= N) return false;
+  memcpy(to, from, bytes + 1);
+  return true;
+}
+
+bool parse_sample(Options& options, const char* value) {
+  uint64_t bytes;
+  if (!parse_bytes(value, bytes) || bytes == 0 || bytes > uint64_t{1} << 40) return false;
+  options.sample_bytes = bytes;
+  return true;
+}
+
+bool parse_depth(Options& options, const char* value) {
+  uint64_t depth;
+  if (!parse_number(value, depth) || *value != '\0' || depth == 0) return false;
+  options.depth = static_cast<uint32_t>(depth > kMaxDepth ? kMaxDepth : depth);
+  return true;
+}
+
+bool parse_seed(Options& options, const char* value) { return parse_number(value, options.seed) && *value == '\0'; }
+
+}  // namespace
+
+bool parse_bytes(const char* text, uint64_t& bytes) noexcept {
+  if (!parse_number(text, bytes)) return false;
+  unsigned shift = 0;
+  switch (*text) {
+    case 't': case 'T': shift = 40; break;
+    case 'g': case 'G': shift = 30; break;
+    case 'm': case 'M': shift = 20; break;
+    case 'k': case 'K': shift = 10; break;
+    default: break;
+  }
+  if (shift != 0) ++text;
+  return *text == '\0' && !__builtin_mul_overflow(bytes, uint64_t{1} << shift, &bytes);
+}
+
+bool parse_duration(const char* text, uint64_t& duration_ns) noexcept {
+  static constexpr struct {
+    const char* name;
+    uint64_t ns;
+  } kUnits[] = {{"", 1'000'000'000},  {"s", 1'000'000'000},   {"ms", 1'000'000},
+                {"us", 1'000},        {"ns", 1},              {"m", 60'000'000'000},
+                {"h", 3'600'000'000'000}};
+  uint64_t number;
+  if (!parse_number(text, number)) return false;
+  for (const auto& unit : kUnits) {
+    if (strcmp(text, unit.name) == 0) return !__builtin_mul_overflow(number, unit.ns, &duration_ns) && duration_ns > 0;
+  }
+  return false;
+}
+
+// In the order of the table in the README.
+const OptionKey kOptionKeys[] = {
+    {"sample", parse_sample},
+    {"out", [](Options& o, const char* value) { return copy_text(o.out, value); }},
+    {"region", [](Options& o, const char* value) { return copy_text(o.region, value); }},
+    {"interval", [](Options& o, const char* value) { return parse_duration(value, o.interval_ns); }},
+    {"depth", parse_depth},
+    {"max_memory", [](Options& o, const char* value) { return parse_bytes(value, o.max_memory_bytes); }},
+    {"seed", parse_seed},
+    {"announce", [](Options& o, const char* value) { return copy_text(o.announce, value); }},
+};
+const size_t kOptionKeyCount = sizeof kOptionKeys / sizeof kOptionKeys[0];
+
+namespace {
+
+void apply(Options& options, char* pair, bool& memory_given, Complain complain, void* context) {
+  char* equals = strchr(pair, '=');
+  if (equals != nullptr) *equals = '\0';
+  for (const OptionKey& key : kOptionKeys) {
+    if (strcmp(key.name, pair) != 0) continue;
+    const char* value = equals == nullptr ? "" : equals + 1;
+    if (!key.parse(options, value)) complain(context, pair, value);
+    else if (strcmp(pair, "max_memory") == 0) memory_given = true;
+    return;
+  }
+  complain(context, pair, nullptr);
+}
+
+}  // namespace
+
+void parse_options(Options& options, const char* text, Complain complain, void* context) noexcept {
+  bool memory_given = false;
+  if (text != nullptr) {
+    strncpy(options.given, text, sizeof options.given - 1);
+    char pair[2304];
+    size_t used = 0;
+    for (const char* at = text;; ++at) {
+      if (*at == '\\' && at[1] == ':') {
+        if (used < sizeof pair - 1) pair[used++] = *++at;
+      } else if (*at == ':' || *at == '\0') {
+        pair[used] = '\0';
+        if (used > 0) apply(options, pair, memory_given, complain, context);
+        used = 0;
+        if (*at == '\0') break;
+      } else if (used < sizeof pair - 1) {
+        pair[used++] = *at;
+      }
+    }
+  }
+  if (!memory_given && !options.exact()) options.max_memory_bytes = 64 << 20;
+}
+
+}  // namespace seep

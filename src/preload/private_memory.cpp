@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The working memory; see private_memory.h.
+#include "preload/private_memory.h"
+
+#include <sys/prctl.h>
+
+#include "record/system.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564D41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+namespace seep {
+
+void* PrivateMemory::take(size_t bytes) noexcept {
+  const uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  void* memory = limit_bytes_ != 0 && used > limit_bytes_
+                     ? nullptr
+                     : sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  if (memory == nullptr) {
+    used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    return nullptr;
+  }
+  sys::advise(memory, bytes, MADV_NOHUGEPAGE);
+  sys::advise(memory, bytes, MADV_DONTDUMP);
+  static const char kName[] = "seep";
+  system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, sys::as_long(memory), static_cast<long>(bytes),
+              sys::as_long(kName));
+  return memory;
+}
+
+void PrivateMemory::give_back(void* memory, size_t bytes) noexcept {
+  sys::unmap(memory, bytes);
+  used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace seep

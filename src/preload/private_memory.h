@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The working memory: private, anonymous, zeroed, taken in whole blocks and never given back while others may still read
+// it. Everything that seep takes besides the recording goes through here, so that `max_memory` holds and a snapshot can
+// say what seep costs. Runs inside the host, any thread, signal handlers, lock-free.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace seep {
+
+class PrivateMemory {
+ public:
+  constexpr explicit PrivateMemory(uint64_t limit_bytes = 0) : limit_bytes_(limit_bytes) {}
+
+  void set_limit(uint64_t limit_bytes) noexcept { limit_bytes_ = limit_bytes; }  // 0: none. Before other threads.
+
+  // Null where the kernel or the limit refuses.
+  [[nodiscard]] void* take(size_t bytes) noexcept;
+  void give_back(void* memory, size_t bytes) noexcept;  // Only what nobody else has seen.
+
+  [[nodiscard]] uint64_t used_bytes() const noexcept { return used_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> used_bytes_{0};
+  uint64_t limit_bytes_;
+};
+
+}  // namespace seep

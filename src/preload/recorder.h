@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pipeline inside the host, on one page. The hooks call what is declared here and nothing else:
+//
+//   malloc ─ wants_sample ─ no ─────────────────────────────────────────────> next allocator
+//                └ yes: real malloc, then record_allocation:
+//                       unwinder ─ trace table ─ live table ─ filter ─ counters ─ (now and then a snapshot)
+//   free ─── maybe_recorded ─ no ───────────────────────────────────────────> next allocator
+//                └ maybe: take_record: live table ─ counters; then real free
+//
+// A record is removed before the real free and inserted after the real malloc, so an address that the allocator reuses
+// is never credited to the wrong trace. Everything is lock-free; what cannot be recorded is counted (LossKind).
+// Runs inside the host, any thread, signal handlers. Never calls malloc, never changes errno.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/live_filter.h"
+#include "preload/live_table.h"
+#include "preload/thread_state.h"
+
+namespace seep {
+
+extern constinit LiveFilter live_filter;
+
+// Once, before the filter is asked for the first time. Back to that, where nothing is to be recorded. And for blocks of the bootstrap arena, which free() must find.
+void start_filter() noexcept;
+void match_nothing() noexcept;
+[[nodiscard]] bool stick_in_filter(const void* block) noexcept;
+
+// ---- Fast path.
+
+// Counts an allocation of `size` down. True: it is to be sampled, or this cannot be told here: ask `is_sampled`.
+[[nodiscard]] __attribute__((always_inline)) inline bool wants_sample(size_t size) noexcept {
+  uint64_t left;
+  const bool below = __builtin_sub_overflow(static_cast<uint64_t>(thread_state.bytes_until_sample), size + 1, &left);
+  thread_state.bytes_until_sample = static_cast<int64_t>(left);
+  return __builtin_expect(below, false);
+}
+
+[[nodiscard]] __attribute__((always_inline)) inline bool maybe_recorded(const void* block) noexcept {
+  return __builtin_expect(live_filter.maybe_recorded(block), false);
+}
+
+// ---- Slow path.
+
+// After wants_sample said true: whether this allocation is sampled. Draws the next gap.
+[[nodiscard]] bool is_sampled(size_t size) noexcept;
+
+// After the real allocation returned `block`.
+void record_allocation(void* block, size_t size) noexcept;
+
+// A record that was taken out of the live table, and may have to go back.
+struct TakenRecord {
+  bool taken;
+  LiveEntry entry;
+  PackedFilter filter;
+};
+
+// Before the real free or realloc: takes the record out, if there is one.
+[[nodiscard]] TakenRecord take_record(void* block) noexcept;
+// The block is gone for good. `by_free`: not by realloc.
+void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept;
+// The realloc failed: the block lives on.
+void put_back(void* block, const TakenRecord& record) noexcept;
+
+}  // namespace seep

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of this process's recording; see recording.h.
+#include "preload/recording.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "preload/clock.h"
+#include "preload/identity.h"
+#include "preload/next_allocator.h"
+#include "preload/output.h"
+#include "preload/recorder.h"
+#include "preload/snapshots.h"
+#include "preload/text.h"
+#include "record/counters.h"
+#include "record/system.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+namespace seep {
+
+constinit Recording recording;
+
+namespace {
+
+constexpr unsigned kInitialStackField = 28;
+constexpr uint64_t kMostRegionBytes = uint64_t{4} << 30;
+constexpr unsigned kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
+constexpr unsigned kExactBucketsLog2 = 12, kSampledBucketsLog2 = 7;
+
+void complain(void*, const char* key, const char* value) {
+  if (parent_is_observed()) return;  // It has said so already.
+  if (value == nullptr) say("unknown key in SEEP_OPTIONS: ", key, "; ignored");
+  else say("bad value in SEEP_OPTIONS: ", key, "=", value);
+}
+
+uint64_t resource_limit(int resource) {
+  rlimit64 limit{};
+  const long result = system_call(SYS_prlimit64, 0, resource, 0, sys::as_long(&limit));
+  return sys::failed(result) ? RLIM64_INFINITY : limit.rlim_cur;
+}
+
+// How long the region may become. The file is sparse and the mapping not accessible until used, so generous; but the host
+// may have little address space, or be killed by SIGXFSZ for a large file.
+uint64_t choose_capacity(const Options& options) {
+  uint64_t capacity = options.max_memory_bytes == 0 ? kMostRegionBytes : options.max_memory_bytes / 4;
+  const uint64_t file_limit = resource_limit(RLIMIT_FSIZE);
+  const uint64_t address_limit = resource_limit(RLIMIT_AS);
+  if (capacity > kMostRegionBytes) capacity = kMostRegionBytes;
+  if (capacity > file_limit) capacity = file_limit;
+  if (address_limit != RLIM64_INFINITY && capacity > address_limit / 16) capacity = address_limit / 16;
+  return capacity & ~uint64_t{4095};
+}
+
+void make_fork_canary() {
+  void* page = sys::map(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (page == nullptr) return;
+  if (sys::failed(sys::advise(page, 4096, MADV_WIPEONFORK))) {
+    sys::unmap(page, 4096);
+    return;
+  }
+  recording.fork_canary = static_cast<std::atomic<uint32_t>*>(page);
+  recording.fork_canary->store(1, std::memory_order_relaxed);
+}
+
+void prepare() {
+  Options& options = recording.options;
+  start_clock();
+  char* buffer = static_cast<char*>(recording.memory.take(kEnvironmentBytes));
+  parse_options(options, buffer == nullptr ? nullptr : find_options(buffer), complain, nullptr);
+  if (buffer != nullptr) recording.memory.give_back(buffer, kEnvironmentBytes);
+  recording.memory.set_limit(options.max_memory_bytes / 4 * 3);
+  recording.next_pressure_bytes.store(options.max_memory_bytes / 8 * 3, std::memory_order_relaxed);
+  recording.capacity_bytes = choose_capacity(options);
+  recording.base_seed = options.seed;
+  if (options.seed == 0) fill_random(&recording.base_seed, sizeof recording.base_seed);
+  recording.pid = static_cast<uint32_t>(sys::process_id());
+  make_absolute(options.out, sizeof options.out);
+  recording.live.set_first_buckets_log2(options.exact() ? kExactBucketsLog2 : kSampledBucketsLog2);
+  recording.rows.start(recording.memory, options.exact() ? kExactRowsLog2 : kSampledRowsLog2);
+  ModuleTables own;
+  if (LoadedModules::find_tables(reinterpret_cast<uintptr_t>(&prepare_recording), own)) {
+    recording.unwinder.skip_frames_in(own.start, own.end);
+  }
+  recording.unwinder.set_process_stack(read_stat_field(kInitialStackField));
+  make_fork_canary();
+  start_filter();
+  if (options.exact()) live_filter.match_everything();
+}
+
+void add_early_loss(Region region) {
+  for (unsigned i = 0; i < static_cast<unsigned>(LossKind::kCount); ++i) {
+    region.count_loss(static_cast<LossKind>(i), recording.early_loss[i].exchange(0, std::memory_order_relaxed));
+  }
+  RegionHeader& header = region.header();
+  add(header.freed_inherited_blocks, recording.freed_inherited_blocks.exchange(0, std::memory_order_relaxed));
+  add(header.freed_inherited_bytes, recording.freed_inherited_bytes.exchange(0, std::memory_order_relaxed));
+}
+
+// What the parent had live when it forked: what is still in our copy of its table, and what was freed since.
+void sum_inherited(Identity& identity) {
+  if (recording.first_own_trace.load(std::memory_order_relaxed) == 0) return;
+  double blocks = 0, bytes = 0;
+  recording.live.each([&](uintptr_t, const LiveEntry& entry) {
+    const uint64_t sample_bytes = recording.options.sample_bytes << entry.interval_shift;
+    const Weight weight = recording.options.exact() ? Weight{1, static_cast<double>(entry.size_bytes), 0, 0}
+                                                    : sample_weight(entry.size_bytes, sample_bytes);
+    blocks += weight.blocks;
+    bytes += weight.bytes;
+  });
+  identity.inherited_blocks = static_cast<uint64_t>(blocks + 0.5) + recording.freed_inherited_blocks.load();
+  identity.inherited_bytes = static_cast<uint64_t>(bytes + 0.5) + recording.freed_inherited_bytes.load();
+}
+
+Region make_region_somewhere(char (&path)[sizeof(Identity::region_path)]) {
+  const bool have_path = choose_region_path(recording.options, recording.recording_id, path, sizeof path);
+  RegionPlan plan{recording.capacity_bytes, path, recording.inherited_base, recording.inherited_used_bytes};
+  Region region = have_path ? make_region(plan) : Region();
+  if (region.valid()) return region;
+  path[0] = '\0';  // No room there, or no right to it: private memory, which still reaches the stream.
+  return make_region(plan);
+}
+
+Region make_recording() {
+  if (!recording.has_recording_id) fill_random(recording.recording_id, sizeof recording.recording_id);
+  recording.has_recording_id = true;
+  char path[sizeof(Identity::region_path)];
+  Region region = make_region_somewhere(path);
+  if (!region.valid()) return region;
+  RegionHeader& header = region.header();
+  memcpy(header.identity.region_path, path, sizeof path);
+  header.counters_bytes = recording.options.exact() ? kExactCounterBytes : sizeof(CounterBlock);
+  header.sample_bytes.store(recording.sample_bytes_now(), std::memory_order_relaxed);
+  fill_identity(header.identity);
+  sum_inherited(header.identity);
+  add_early_loss(region);
+  header.ready.store(1, std::memory_order_release);
+  recording.region_base.store(&header, std::memory_order_release);
+  return region;
+}
+
+}  // namespace
+
+bool prepare_recording() noexcept {
+  uint32_t state = recording.state.load(std::memory_order_acquire);
+  if (state == Recording::kOn) return true;
+  if (state == Recording::kUnprepared &&
+      recording.state.compare_exchange_strong(state, Recording::kPreparing, std::memory_order_acq_rel)) {
+    find_next_allocator();
+    prepare();
+    recording.state.store(Recording::kOn, std::memory_order_release);
+    return true;
+  }
+  return false;  // Off; or this is a call out of prepare() itself, or of a thread that runs this early.
+}
+
+Region open_region() noexcept {
+  const Region there = recording.region();
+  if (there.valid()) return there;
+  constexpr unsigned kMostWaits = 2000;  // Each gives the processor away: the maker needs a few hundred microseconds.
+  for (unsigned wait = 0; recording.opening.exchange(1, std::memory_order_acquire) != 0; ++wait) {
+    if (recording.region_base.load(std::memory_order_acquire) != nullptr) return recording.region();
+    if (wait == kMostWaits) return Region();
+    system_call(SYS_sched_yield);
+  }
+  Region region = recording.region();
+  if (!region.valid()) region = make_recording();
+  recording.opening.store(0, std::memory_order_release);
+  return region;
+}
+
+void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept {
+  const Region region = open_region();
+  recording.state.store(Recording::kOff, std::memory_order_release);
+  match_nothing();
+  if (!region.valid()) return;
+  Identity& identity = region.header().identity;
+  identity.not_observed_reason = not_observed_reason;
+  strncpy(identity.not_observed_detail, detail, sizeof identity.not_observed_detail - 1);
+  const EndFacts end{EndHow::kUnknown, false, 0, 0, now_ns()};
+  final_snapshot(SnapshotKind::kExit, end);
+}
+
+void forget_parents_region() noexcept {
+  const Region parents = recording.region();
+  if (parents.valid()) {
+    RegionHeader& header = parents.header();
+    void* base = &header;
+    const uint64_t used = header.used_bytes.load(std::memory_order_relaxed);
+    // From here on a stale write lands in private zeros. The child's entries begin behind what the parent had used, so it
+    // can meet none of them; and a Ref below that is known for the parent's.
+    if (sys::map(base, recording.capacity_bytes, PROT_NONE,
+                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) != nullptr) {
+      sys::protect(base, (used + 4095) & ~uint64_t{4095}, PROT_READ | PROT_WRITE);
+    }
+    recording.inherited_base = base;
+    recording.inherited_used_bytes = used;
+    recording.first_own_trace.store(static_cast<uint32_t>((used + kRefUnitBytes - 1) / kRefUnitBytes),
+                                    std::memory_order_relaxed);
+    memcpy(recording.parent_recording_id, recording.recording_id, sizeof recording.recording_id);
+    recording.has_parent_recording = true;
+  }
+  recording.region_base.store(nullptr, std::memory_order_release);
+  recording.has_recording_id = false;
+  recording.opening.store(0, std::memory_order_relaxed);
+  recording.freed_inherited_blocks.store(0, std::memory_order_relaxed);
+  recording.freed_inherited_bytes.store(0, std::memory_order_relaxed);
+  for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
+  forget_stream();
+  recording.pid = static_cast<uint32_t>(sys::process_id());
+  recording.name_generation.fetch_add(1, std::memory_order_relaxed);
+  recording.modules.next_generation();
+  live_filter.forget_builder();
+  if (recording.fork_canary != nullptr) recording.fork_canary->store(1, std::memory_order_release);
+}
+
+bool notice_fork() noexcept {
+  if (recording.fork_canary == nullptr || recording.fork_canary->load(std::memory_order_acquire) != 0) return false;
+  forget_parents_region();
+  return true;
+}
+
+void count_loss(LossKind kind, uint64_t by) noexcept {
+  const Region region = recording.region();
+  if (region.valid()) region.count_loss(kind, by);
+  else add(recording.early_loss[static_cast<unsigned>(kind)], by);
+}
+
+void say(const char* part1, const char* part2, const char* part3, const char* part4) noexcept {
+  char line[512];
+  TextBuilder text(line, sizeof line);
+  text.add("seep: ");
+  for (const char* part : {part1, part2, part3, part4}) text.add(part);
+  text.add_character('\n');
+  if (!text.complete()) line[sizeof line - 2] = '\n';
+  sys::write_all(2, line, text.length());
+}
+
+}  // namespace seep

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The state of this process's recording: options, working memory, the region, and its life: made at the first record, left
+// behind at a fork, closed at exit. Recorder (recorder.cpp) fills it, host_events.cpp ends it, snapshots.cpp writes it out.
+// Runs inside the host, any thread, signal handlers, lock-free: where two threads meet at the making of the region, the
+// second waits for the first a bounded time, and then counts what it drops.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/live_table.h"
+#include "preload/loaded_modules.h"
+#include "preload/options.h"
+#include "preload/private_memory.h"
+#include "preload/scratch_pool.h"
+#include "preload/unwind/unwinder.h"
+#include "record/region.h"
+
+namespace seep {
+
+struct Recording {
+  Options options;
+  PrivateMemory memory;
+  LiveTable live{memory, 7};
+  LoadedModules modules{memory};
+  RowCache rows;
+  Unwinder unwinder{modules, rows};
+  ScratchPool scratches{memory};
+
+  enum State : uint32_t { kUnprepared, kPreparing, kOn, kOff };
+  std::atomic<uint32_t> state{kUnprepared};
+
+  // The region; null until the first record.
+  std::atomic<void*> region_base{nullptr};
+  std::atomic<uint32_t> opening{0};      // 1 while a thread makes the region.
+  uint64_t capacity_bytes = 0;
+  void* inherited_base = nullptr;        // After a fork: where the parent's region lay, and how far it was used.
+  uint64_t inherited_used_bytes = 0;
+  std::atomic<uint32_t> first_own_trace{0};  // Traces with a smaller Ref are a parent's.
+  std::atomic<uint64_t> freed_inherited_blocks{0};  // Until there is a region that counts them.
+  std::atomic<uint64_t> freed_inherited_bytes{0};
+  std::atomic<uint64_t> early_loss[static_cast<unsigned>(LossKind::kCount)]{};  // The same.
+
+  std::atomic<uint32_t> interval_shift{0};   // T now is options.sample_bytes << this.
+  std::atomic<uint64_t> next_pressure_bytes{0};
+  uint64_t base_seed = 0;
+  std::atomic<uint32_t> thread_count{0};     // Numbers threads, for seeds and shards.
+  std::atomic<uint32_t> name_generation{1};  // Of the recording that thread names are numbered in.
+  uint32_t pid = 0;
+  uint8_t recording_id[16] = {};
+  bool has_recording_id = false;
+  bool has_parent_recording = false;
+  uint8_t parent_recording_id[16] = {};
+  std::atomic<uint32_t>* fork_canary = nullptr;  // On a page of its own that a fork's child sees as zero.
+
+  [[nodiscard]] Region region() const noexcept { return Region(region_base.load(std::memory_order_acquire)); }
+  [[nodiscard]] uint64_t sample_bytes_now() const noexcept {
+    return options.sample_bytes << interval_shift.load(std::memory_order_relaxed);
+  }
+};
+
+extern constinit Recording recording;
+
+// Reads the options, sets up what needs no region. At the first slow path or in the constructor, whichever is first.
+// False: nothing is recorded in this process (yet).
+[[nodiscard]] bool prepare_recording() noexcept;
+
+// The region, made if this is the first record. An invalid one where that fails.
+[[nodiscard]] Region open_region() noexcept;
+
+// Leaves a stream that says why nothing is recorded here.
+void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept;
+
+// In the child of a fork, before anything else runs there: it must not write to its parent's region, nor may a hook that
+// the fork interrupted. Takes no memory for tables; the child's own region is made at its first record.
+void forget_parents_region() noexcept;
+
+// A fork that ran no handlers (raw clone) is noticed here: true if this is a child that has not been told.
+[[nodiscard]] bool notice_fork() noexcept;
+
+// Adds to the region's loss counters, or to those that wait for a region.
+void count_loss(LossKind kind, uint64_t by = 1) noexcept;
+
+// Nanoseconds since the recording began, by the coarse clock.
+[[nodiscard]] uint64_t now_ns() noexcept;
+
+// One line on stderr, from "seep: " to its end. Not repeated in children: only before the program's main.
+void say(const char* part1, const char* part2 = "", const char* part3 = "", const char* part4 = "") noexcept;
+
+}  // namespace seep

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing the stream; see snapshots.h.
+#include "preload/snapshots.h"
+
+#include <signal.h>
+#include <sys/utsname.h>
+
+#include <cstring>
+
+#include "preload/clock.h"
+#include "preload/output.h"
+#include "preload/recording.h"
+#include "record/system.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kStackBytes = 64 << 10;
+
+struct Workplace {  // Taken at the first snapshot.
+  EncoderScratch encoder;
+  alignas(64) char stack[kStackBytes];
+};
+
+constinit StreamFile stream;
+constinit std::atomic<Workplace*> workplace{nullptr};
+constinit std::atomic<uint64_t> next_snapshot_ns{0};
+// The directory part of the stream's name stays the parent's in a fork's child: one directory is one recording.
+constinit char stream_directory[2048] = "";
+
+struct Job {
+  Region region;
+  SnapshotKind kind;
+  const EndFacts* end;
+  bool written;
+};
+
+bool write_to_stream(void*, const void* data, size_t bytes) { return stream.append(data, bytes); }
+
+bool open_stream(Identity& identity) {
+  if (stream.made()) return stream.open(identity.stream_path);
+  return expand_stream_path(identity.stream_path, sizeof identity.stream_path) &&
+         stream.create(identity.stream_path, sizeof identity.stream_path);
+}
+
+void run_job(void* argument) {
+  Job& job = *static_cast<Job*>(argument);
+  RegionHeader& header = job.region.header();
+  header.private_bytes.store(recording.memory.used_bytes(), std::memory_order_relaxed);
+  header.sample_bytes.store(recording.sample_bytes_now(), std::memory_order_relaxed);
+  if (open_stream(header.identity)) {
+    job.written = encode_snapshot(job.region, workplace.load(std::memory_order_relaxed)->encoder,
+                                  {write_to_stream, nullptr}, job.kind, now_ns(), job.end);
+    stream.close();
+  }
+  if (!job.written) job.region.count_loss(LossKind::kFailedWrite);
+}
+
+// With all signals blocked: a handler must not run on our stack, which is small.
+void run_on_own_stack(Job& job) {
+  Workplace* place = workplace.load(std::memory_order_relaxed);
+  if (place == nullptr) {
+    place = static_cast<Workplace*>(recording.memory.take(sizeof(Workplace)));
+    workplace.store(place, std::memory_order_relaxed);
+  }
+  if (place == nullptr) {
+    job.region.count_loss(LossKind::kSkippedSnapshot);
+    return;
+  }
+  uint64_t all = ~uint64_t{0}, old = 0;
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, sys::as_long(&all), sys::as_long(&old), sizeof all);
+  call_on_stack(run_job, &job, place->stack + kStackBytes);
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, sys::as_long(&old), 0, sizeof old);
+}
+
+bool become_owner(RegionHeader& header, unsigned most_waits) {
+  for (unsigned wait = 0; header.snapshot_owner.exchange(1, std::memory_order_acquire) != 0; ++wait) {
+    if (wait >= most_waits) return false;
+    system_call(SYS_sched_yield);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool expand_stream_path(char* path, size_t path_bytes) noexcept {
+  char executable[1024];
+  const long length = sys::read_link("/proc/self/exe", executable, sizeof executable - 1);
+  executable[sys::failed(length) ? 0 : length] = '\0';
+  utsname names{};
+  system_call(SYS_uname, sys::as_long(&names));
+  const NameFacts facts{executable[0] == '\0' ? "unknown" : executable, recording.pid, names.nodename,
+                        unix_ns() / 1'000'000'000, recording.name_generation.load(std::memory_order_relaxed)};
+  if (!expand_name(recording.options.out, facts, path, path_bytes)) return false;
+  const char* slash = strrchr(path, '/');
+  const size_t directory_bytes = strlen(stream_directory);
+  if (directory_bytes == 0 || slash == nullptr) return true;
+  const size_t name_bytes = strlen(slash) + 1;
+  if (directory_bytes + name_bytes > path_bytes) return false;
+  memmove(path + directory_bytes, slash, name_bytes);
+  memcpy(path, stream_directory, directory_bytes);
+  return true;
+}
+
+void maybe_snapshot() noexcept {
+  const Region region = recording.region();
+  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  const uint64_t now = now_ns();
+  uint64_t due = next_snapshot_ns.load(std::memory_order_relaxed);
+  if (due == 0) {  // The first look starts the clock.
+    next_snapshot_ns.compare_exchange_strong(due, now + recording.options.interval_ns, std::memory_order_relaxed);
+    return;
+  }
+  if (now < due || !become_owner(region.header(), 0)) return;
+  next_snapshot_ns.store(now + recording.options.interval_ns, std::memory_order_relaxed);
+  Job job{region, SnapshotKind::kInterval, nullptr, false};
+  run_on_own_stack(job);
+  region.header().snapshot_owner.store(0, std::memory_order_release);
+}
+
+void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept {
+  const Region region = recording.region();
+  // A vfork child that exits runs in its parent's memory: this recording is not its own.
+  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  constexpr unsigned kMostWaits = 100'000;
+  if (!become_owner(region.header(), kMostWaits)) return;
+  Job job{region, kind, &end, false};
+  run_on_own_stack(job);
+  if (job.written && region.header().identity.region_path[0] != '\0') sys::unlink(region.header().identity.region_path);
+  region.header().snapshot_owner.store(0, std::memory_order_release);
+}
+
+void forget_stream() noexcept {
+  if (stream_directory[0] == '\0' && expand_stream_path(stream_directory, sizeof stream_directory)) {
+    char* slash = strrchr(stream_directory, '/');
+    if (slash != nullptr) *slash = '\0';
+  }
+  stream.forget();
+  next_snapshot_ns.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace seep

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stack walk; see unwinder.h.
+#include "preload/unwind/unwinder.h"
+
+#include "preload/unwind/expression.h"
+
+namespace seep {
+namespace {
+
+constexpr unsigned kMostStackSwitches = 4;
+constexpr uintptr_t kEntryFrameBytes = 64;  // What the entry code may have pushed.
+
+}  // namespace
+
+Unwinder::Step Unwinder::apply_packed(State& state, PackedRow row) noexcept {
+  const PackedKind kind = packed_kind(row);
+  if (kind == PackedKind::kOutermost) return Step::kOutermost;
+  Registers& registers = state.registers;
+  const uint64_t sp = registers.value[kDwarfStackPointer];
+  const unsigned base = kind == PackedKind::kStackPointer ? kDwarfStackPointer : kDwarfFramePointer;
+  if (!registers.has(base)) return Step::kBad;
+  const uint64_t cfa = registers.value[base] + packed_cfa_offset(row);
+  if (cfa <= sp) return Step::kBad;
+  uint64_t pc;
+  if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
+  for (unsigned i = 0; i < kPreservedRegisterCount; ++i) {
+    const unsigned slot = packed_slot(row, i);
+    if (slot == 0) continue;
+    uint64_t value;
+    if (!state.memory.read(cfa - 8 * slot, value)) return Step::kOutsideStack;
+    registers.set(kPreservedRegisters[i], value);
+  }
+  registers.value[kDwarfStackPointer] = cfa;
+  registers.value[kDwarfReturnAddress] = pc;
+  state.exact_pc = false;
+  return pc == 0 ? Step::kOutermost : Step::kDone;
+}
+
+Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_frame) noexcept {
+  const Registers& old = state.registers;
+  uint64_t cfa;
+  if (row.cfa_expression != nullptr) {
+    if (!evaluate(row.cfa_expression, row.cfa_expression_bytes, old, state.memory, nullptr, cfa)) return Step::kBad;
+  } else {
+    if (!old.has(row.cfa_register)) return Step::kBad;
+    cfa = old.value[row.cfa_register] + static_cast<uint64_t>(row.cfa_offset);
+  }
+  Registers caller;
+  caller.valid = 0;
+  for (unsigned number = 0; number < kDwarfRegisters; ++number) {
+    const RegisterRule& rule = row.rules[number];
+    uint64_t value = 0;
+    switch (rule.kind) {
+      case RegisterRule::kSame:
+        if (number == kDwarfReturnAddress) return Step::kBad;
+        if (number == kDwarfStackPointer) caller.set(number, cfa);
+        else if (old.has(number)) caller.set(number, old.value[number]);
+        continue;
+      case RegisterRule::kUndefined:
+        if (number == kDwarfReturnAddress) return Step::kOutermost;
+        continue;
+      case RegisterRule::kAtOffset:
+        if (!state.memory.read(cfa + static_cast<uint64_t>(rule.offset), value)) return Step::kOutsideStack;
+        break;
+      case RegisterRule::kIsOffset: value = cfa + static_cast<uint64_t>(rule.offset); break;
+      case RegisterRule::kRegister:
+        if (!old.has(static_cast<unsigned>(rule.number))) continue;
+        value = old.value[rule.number];
+        break;
+      case RegisterRule::kAtExpression:
+      case RegisterRule::kIsExpression:
+        if (!evaluate(rule.expression, rule.expression_bytes, old, state.memory, &cfa, value)) return Step::kBad;
+        if (rule.kind == RegisterRule::kAtExpression && !state.memory.read(value, value)) return Step::kOutsideStack;
+        break;
+    }
+    caller.set(number, value);
+  }
+  const uint64_t old_sp = old.value[kDwarfStackPointer];
+  const uint64_t sp = caller.value[kDwarfStackPointer];
+  if (sp < state.memory.low || sp > state.memory.high) {  // Another stack.
+    if (++state.stack_switches > kMostStackSwitches) return Step::kBad;
+    state.memory = find_stack(state.thread, sp, state.scratch.text);
+  } else if (sp <= old_sp && !signal_frame) {
+    return Step::kBad;
+  }
+  state.registers = caller;
+  state.exact_pc = signal_frame;
+  return caller.value[kDwarfReturnAddress] == 0 ? Step::kOutermost : Step::kDone;
+}
+
+// The convention push rbp; mov rbp, rsp: [rbp] is the caller's, [rbp + 8] the return address. Believed only if it leads
+// up the stack, and to code: of a module, or near where we are, as JIT code calls JIT code.
+Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
+  Registers& registers = state.registers;
+  if (initial_sp_ - registers.value[kDwarfStackPointer] < kEntryFrameBytes) return Step::kOutermost;
+  if (!registers.has(kDwarfFramePointer)) return Step::kNoTables;
+  const uint64_t frame = registers.value[kDwarfFramePointer];
+  uint64_t caller_frame, caller_pc;
+  if (frame % 8 != 0 || frame < registers.value[kDwarfStackPointer] || !state.memory.read(frame, caller_frame) ||
+      !state.memory.read(frame + 8, caller_pc)) {
+    return Step::kNoTables;
+  }
+  ModuleTables tables;
+  const uint64_t distance = caller_pc > pc ? caller_pc - pc : pc - caller_pc;
+  const bool plausible = LoadedModules::find_tables(caller_pc - 1, tables) ||
+                         (!LoadedModules::find_tables(pc, tables) && distance < uint64_t{1} << 28);
+  if (caller_pc == 0 || !plausible) return Step::kNoTables;
+  registers.valid = 0;
+  registers.set(kDwarfFramePointer, caller_frame);
+  registers.set(kDwarfStackPointer, frame + 16);
+  registers.set(kDwarfReturnAddress, caller_pc);
+  state.exact_pc = false;
+  return Step::kDone;
+}
+
+Unwinder::Step Unwinder::step(State& state, uintptr_t pc) const noexcept {
+  const PackedRow cached = rows_.find(pc, state.generation);
+  if (cached != 0) return apply_packed(state, cached);
+  if (pc - state.tables.start >= state.tables.end - state.tables.start &&
+      !LoadedModules::find_tables(pc, state.tables)) {
+    state.tables = {};
+    return follow_frame_pointer(state, pc);
+  }
+  bool signal_frame = false;
+  UnwindRow& row = state.scratch.row;
+  switch (find_row(pc, state.tables, state.scratch.cfi, row, signal_frame)) {
+    case RowResult::kNone: return follow_frame_pointer(state, pc);
+    case RowResult::kBad: return Step::kBad;
+    case RowResult::kFound: break;
+  }
+  const PackedRow packed = pack_row(row, signal_frame);
+  if (packed == 0) return apply(state, row, signal_frame);
+  rows_.insert(pc, state.generation, packed);
+  return apply_packed(state, packed);
+}
+
+Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
+                    uint32_t limit) const noexcept {
+  State state{registers,
+              find_stack(thread, registers.value[kDwarfStackPointer], scratch.text),
+              thread,
+              scratch,
+              true,
+              0,
+              modules_.generation(),
+              {}};
+  uint32_t count = 0;
+  for (;;) {
+    const uintptr_t pc = registers.value[kDwarfReturnAddress] - (state.exact_pc ? 0 : 1);
+    if (count > 0 || pc - skip_start_ >= skip_end_ - skip_start_) {
+      if (count == limit) return {count, Cut::kDepthLimit};
+      pcs[count++] = pc;
+    }
+    switch (step(state, pc)) {
+      case Step::kDone: break;
+      case Step::kOutermost: return {count, Cut::kWhole};
+      case Step::kNoTables: return {count, Cut::kNoUnwindInformation};
+      case Step::kOutsideStack: return {count, Cut::kOutsideStack};
+      case Step::kBad: return {count, Cut::kBadUnwindInformation};
+    }
+  }
+}
+
+}  // namespace seep

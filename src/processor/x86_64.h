@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// x86-64: system calls without libc (so that no interposed wrapper, errno or cancellation point is in the way), the
+// registers that a stack walk starts from, and their DWARF numbers (System V ABI for x86-64, figure 3.36).
+// Runs inside the host, on any thread and in signal handlers; touches nothing but registers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace seep {
+
+inline constexpr const char* kArchitecture = "x86_64";
+
+// Returns what the kernel returns: a negative errno on failure.
+inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept {
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+// DWARF register numbers.
+inline constexpr unsigned kDwarfRegisters = 17;
+inline constexpr unsigned kDwarfRbx = 3;
+inline constexpr unsigned kDwarfFramePointer = 6;
+inline constexpr unsigned kDwarfStackPointer = 7;
+inline constexpr unsigned kDwarfReturnAddress = 16;
+
+// Those that a call preserves, besides the stack pointer: a caller's frame may be found through any of them.
+inline constexpr unsigned kPreservedRegisters[] = {3, 6, 12, 13, 14, 15};
+inline constexpr unsigned kPreservedRegisterCount = 6;
+
+struct Registers {
+  uint64_t value[kDwarfRegisters];
+  uint32_t valid;  // Bit n: value[n] is known.
+
+  [[nodiscard]] bool has(unsigned number) const noexcept { return number < kDwarfRegisters && (valid >> number & 1); }
+  void set(unsigned number, uint64_t to) noexcept {
+    value[number] = to;
+    valid |= 1u << number;
+  }
+  void forget(unsigned number) noexcept { valid &= ~(1u << number); }
+};
+
+// The registers here and now. Inlined, so that the walk starts in the caller itself.
+__attribute__((always_inline)) inline void capture_registers(Registers& registers) noexcept {
+  uint64_t* v = registers.value;
+  __asm__ volatile(
+      "leaq 0(%%rip), %%rax\n\t"
+      "movq %%rax, 128(%0)\n\t"
+      "movq %%rbx, 24(%0)\n\t"
+      "movq %%rbp, 48(%0)\n\t"
+      "movq %%rsp, 56(%0)\n\t"
+      "movq %%r12, 96(%0)\n\t"
+      "movq %%r13, 104(%0)\n\t"
+      "movq %%r14, 112(%0)\n\t"
+      "movq %%r15, 120(%0)"
+      :
+      : "r"(v)
+      : "rax", "memory");
+  registers.valid = 1u << 3 | 1u << 6 | 1u << 7 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16;
+}
+
+inline uintptr_t stack_pointer() noexcept {
+  uintptr_t sp;
+  __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
+  return sp;
+}
+
+// The address of the thread's control block, which glibc lays at the high end of a thread's stack.
+inline uintptr_t thread_pointer() noexcept { return reinterpret_cast<uintptr_t>(__builtin_thread_pointer()); }
+
+// Calls function(argument) with the stack pointer at `top` (aligned to 16), and comes back to this stack.
+__attribute__((noinline)) inline void call_on_stack(void (*function)(void*), void* argument, void* top) noexcept {
+  register long saved __asm__("rbx");
+  __asm__ volatile(
+      "movq %%rsp, %%rbx\n\t"
+      "movq %2, %%rsp\n\t"
+      "call *%1\n\t"
+      "movq %%rbx, %%rsp"
+      : "=&r"(saved), "+r"(function), "+r"(top), "+D"(argument)
+      :
+      : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+        "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
+inline void spin_pause() noexcept { __builtin_ia32_pause(); }
+
+}  // namespace seep

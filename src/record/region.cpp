@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Layout and growth of the recording; see region.h.
+#include "record/region.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "record/system.h"
+
+#ifndef MADV_DONTDUMP
+#define MADV_DONTDUMP 16
+#endif
+
+namespace seep {
+namespace {
+
+inline constexpr uint64_t kPageBytes = 4096;
+inline constexpr uint64_t kFirstStepBytes = 128 << 10;
+inline constexpr uint64_t kLargestStepBytes = 4 << 20;
+
+uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// An eighth of what there is already, so that a small recording stays small and a large one is not slowed.
+uint64_t step_bytes(uint64_t committed) {
+  const uint64_t step = round_up(committed / 8, kPageBytes);
+  return step < kFirstStepBytes ? kFirstStepBytes : step > kLargestStepBytes ? kLargestStepBytes : step;
+}
+
+// The kernels before 5.14, which lack MADV_POPULATE_WRITE. The path is ours and private; a file that somebody else laid
+// there since has another inode, and filling blocks of it would do no harm to us but to him, so O_NOFOLLOW at least.
+bool allocate_file_blocks(const char* path, uint64_t offset, uint64_t bytes) {
+  if (path[0] == '\0') return true;  // Private memory: the kernel gives what it overcommitted.
+  const long fd = sys::open(path, O_RDWR | O_NOFOLLOW);
+  if (sys::failed(fd)) return false;
+  const long result = sys::allocate_blocks(fd, offset, bytes);
+  sys::close(fd);
+  return !sys::failed(result);
+}
+
+bool take(char* address, uint64_t bytes, const char* path, uint64_t offset) {
+  if (sys::failed(sys::protect(address, bytes, PROT_READ | PROT_WRITE))) return false;
+  const long result = sys::advise(address, bytes, MADV_POPULATE_WRITE);
+  if (result == -EINVAL || result == -ENOSYS) return allocate_file_blocks(path, offset, bytes);
+  return !sys::failed(result);
+}
+
+long make_file(const RegionPlan& plan) {
+  const long fd = sys::open(plan.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (sys::failed(fd)) return fd;
+  const long result = sys::truncate_fd(fd, plan.capacity_bytes);
+  if (!sys::failed(result)) return fd;
+  sys::close(fd);
+  sys::unlink(plan.path);
+  return result;
+}
+
+char* make_mapping(const RegionPlan& plan, long fd) {
+  int flags = MAP_NORESERVE | (fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+  if (plan.at != nullptr) flags |= MAP_FIXED;
+  // Not accessible until a step is taken: mlockall() of the host would else fill it all.
+  return static_cast<char*>(sys::map(plan.at, plan.capacity_bytes, PROT_NONE, flags, fd));
+}
+
+}  // namespace
+
+Region make_region(const RegionPlan& plan) noexcept {
+  const bool with_file = plan.path != nullptr && plan.path[0] != '\0';
+  const long fd = with_file ? make_file(plan) : -1;
+  if (with_file && sys::failed(fd)) return Region();
+  char* base = make_mapping(plan, fd);
+  if (with_file) sys::close(fd);
+  const uint64_t header_bytes = round_up(sizeof(RegionHeader), kPageBytes);
+  const uint64_t first_used = plan.first_byte_used < header_bytes ? header_bytes : round_up(plan.first_byte_used, 16);
+  const uint64_t committed = round_up(first_used + kFirstStepBytes, kPageBytes);
+  const bool fits = base != nullptr && committed <= plan.capacity_bytes;
+  if (fits) {
+    sys::advise(base, plan.capacity_bytes, MADV_NOHUGEPAGE);
+    sys::advise(base, plan.capacity_bytes, MADV_DONTDUMP);
+  }
+  // What lies below first_used but behind the header may still be written by a hook that a fork interrupted; it is made
+  // accessible and takes no room until then.
+  if (!fits || !take(base, header_bytes, with_file ? plan.path : "", 0) ||
+      (first_used > header_bytes &&
+       sys::failed(sys::protect(base + header_bytes, round_up(first_used, kPageBytes) - header_bytes,
+                                PROT_READ | PROT_WRITE))) ||
+      !take(base + first_used / kPageBytes * kPageBytes, committed - first_used / kPageBytes * kPageBytes,
+            with_file ? plan.path : "", first_used / kPageBytes * kPageBytes)) {
+    if (base != nullptr && plan.at == nullptr) sys::unmap(base, plan.capacity_bytes);
+    if (with_file) sys::unlink(plan.path);
+    return Region();
+  }
+  Region region(base);
+  RegionHeader& header = region.header();
+  memcpy(header.magic, kRegionMagic, sizeof header.magic);
+  header.version = 1;
+  header.header_bytes = static_cast<uint32_t>(header_bytes);
+  header.capacity_bytes.store(plan.capacity_bytes, std::memory_order_relaxed);
+  header.committed_bytes.store(committed, std::memory_order_relaxed);
+  header.used_bytes.store(first_used, std::memory_order_relaxed);
+  return region;
+}
+
+bool Region::commit(uint64_t until) const noexcept {
+  RegionHeader& head = header();
+  uint64_t committed = head.committed_bytes.load(std::memory_order_acquire);
+  while (committed < until) {
+    const uint64_t capacity = head.capacity_bytes.load(std::memory_order_relaxed);
+    uint64_t wanted = committed + step_bytes(committed);
+    if (wanted < until) wanted = round_up(until, kPageBytes);
+    if (wanted > capacity) wanted = capacity;
+    if (wanted < until) return false;
+    // Several threads may take the same step at once: taking is idempotent.
+    if (!take(base_ + committed, wanted - committed, head.identity.region_path, committed)) return false;
+    if (head.committed_bytes.compare_exchange_strong(committed, wanted, std::memory_order_acq_rel)) return true;
+  }
+  return true;
+}
+
+Ref Region::allocate(size_t bytes) const noexcept {
+  RegionHeader& head = header();
+  const uint64_t size = round_up(bytes, kRefUnitBytes);
+  uint64_t used = head.used_bytes.load(std::memory_order_relaxed);
+  do {
+    if (used + size > head.committed_bytes.load(std::memory_order_acquire) && !commit(used + size)) return 0;
+  } while (!head.used_bytes.compare_exchange_weak(used, used + size, std::memory_order_relaxed));
+  return static_cast<Ref>(used / kRefUnitBytes);
+}
+
+}  // namespace seep

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The recording: one block of memory that holds everything that must outlive the process. Normally a MAP_SHARED file, so
+// that any death of the process leaves it to be read; private memory where no file can be made.
+//
+//      0            header_bytes                      used_bytes     committed_bytes            capacity_bytes
+//      | RegionHeader | trace | module | trie node | ... |   (zeros)   |  not accessible, no room taken  |
+//
+// Position-independent: entries name each other by `Ref`, their offset in units of 16 bytes (0: none). Append-only:
+// space is never given back, and an entry is reachable only after all of it has been written (a release store or CAS of
+// the Ref that leads to it), so that the region is valid at any instant and whatever ends the process. What changes
+// afterwards are single aligned words.
+//
+// Space is taken from the kernel (committed) in steps before it is touched, so that a full file system is an error here
+// and not a SIGBUS in the host. What does not fit is refused, and the caller counts it.
+//
+// Runs inside the host (any thread, signal handlers, lock-free) and in the analyzer. Never calls malloc.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace seep {
+
+using Ref = uint32_t;
+inline constexpr size_t kRefUnitBytes = 16;
+
+inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
+
+// Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once, before
+// `RegionHeader::ready`.
+struct Identity {
+  uint8_t recording_id[16];
+  uint8_t parent_recording_id[16];
+  uint8_t boot_id[16];
+  uint32_t pid;
+  uint32_t parent_pid;
+  uint32_t has_parent_recording;
+  uint32_t depth_limit;
+  uint64_t pid_namespace;
+  uint64_t process_start_ticks;
+  uint64_t sample_bytes;
+  uint64_t interval_ns;
+  uint64_t clock_resolution_ns;
+  uint64_t started_unix_ns;
+  uint64_t started_monotonic_ns;
+  uint64_t inherited_blocks;
+  uint64_t inherited_bytes;
+  uint64_t seed;
+  uint32_t not_observed_reason;
+  uint32_t command_bytes;      // Of `command`: arguments, each ended by NUL.
+  char not_observed_detail[256];
+  char executable[1024];
+  char command[4096];
+  char host[72];
+  char region_path[512];       // Empty: private memory.
+  char stream_path[2048];      // Where snapshots go; empty: nowhere yet.
+  char options[1024];
+};
+
+// Loss, in the order of the stream's message of that name.
+enum class LossKind : unsigned {
+  kLiveTableFull,
+  kRegionFull,
+  kNested,
+  kNoRegion,
+  kCutRecord,
+  kMissedFree,
+  kUnknownFree,
+  kFailedWrite,
+  kSkippedSnapshot,
+  kCount,
+};
+
+// How far the stream is written. One writer at a time (RegionHeader::snapshot_owner).
+struct EncoderProgress {
+  uint64_t sequence;           // Messages so far.
+  uint32_t snapshots;
+  Ref newest_module;           // Written up to here, as the two lists hang from RegionHeader.
+  Ref newest_thread_name;
+  uint32_t write_everything;   // The last attempt failed: repeat all.
+};
+
+inline constexpr size_t kTrieRootSlots = 4096;
+
+struct RegionHeader {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes;
+  uint64_t counters_bytes;     // Of one CounterBlock of this recording.
+  std::atomic<uint32_t> ready; // 1: all above and `identity` are written.
+  std::atomic<uint32_t> snapshot_owner;  // 0, or 1 while somebody takes a snapshot.
+  std::atomic<uint64_t> capacity_bytes;
+  std::atomic<uint64_t> committed_bytes;
+  std::atomic<uint64_t> used_bytes;
+  std::atomic<uint64_t> sample_bytes;    // T now.
+  std::atomic<uint32_t> trace_count;
+  std::atomic<uint32_t> module_count;
+  std::atomic<uint32_t> thread_name_count;
+  std::atomic<Ref> newest_trace;         // Each list runs from the newest to the oldest.
+  std::atomic<Ref> newest_module;
+  std::atomic<Ref> newest_thread_name;
+  std::atomic<uint64_t> private_bytes;   // Of seep's working memory, which is not in the region.
+  std::atomic<uint64_t> freed_inherited_blocks;
+  std::atomic<uint64_t> freed_inherited_bytes;
+  std::atomic<uint64_t> loss[static_cast<unsigned>(LossKind::kCount)];
+  EncoderProgress progress;
+  Identity identity;
+  std::atomic<uint32_t> trie_root[kTrieRootSlots];  // See trace_table.h.
+};
+
+// A view of a region that is mapped in this process. Cheap to copy.
+class Region {
+ public:
+  constexpr Region() = default;
+  explicit Region(void* base) noexcept : base_(static_cast<char*>(base)) {}
+
+  [[nodiscard]] bool valid() const noexcept { return base_ != nullptr; }
+  [[nodiscard]] RegionHeader& header() const noexcept { return *reinterpret_cast<RegionHeader*>(base_); }
+
+  template <typename T>
+  [[nodiscard]] T* at(Ref ref) const noexcept {
+    return reinterpret_cast<T*>(base_ + static_cast<size_t>(ref) * kRefUnitBytes);
+  }
+
+  // `bytes` of zeros, aligned to 16; 0 where there is no more room. Lock-free; the space of a caller that dies between
+  // this and publishing is lost, nothing else.
+  [[nodiscard]] Ref allocate(size_t bytes) const noexcept;
+
+  void count_loss(LossKind kind, uint64_t by = 1) const noexcept {
+    header().loss[static_cast<unsigned>(kind)].fetch_add(by, std::memory_order_relaxed);
+  }
+
+ private:
+  [[nodiscard]] bool commit(uint64_t until) const noexcept;
+
+  char* base_ = nullptr;
+};
+
+struct RegionPlan {
+  uint64_t capacity_bytes;   // Address space to keep; the file is as long, and sparse.
+  const char* path;          // Of the file to make; null or "": private memory.
+  void* at;                  // Over this mapping of the same capacity; null: anywhere.
+  uint64_t first_byte_used;  // Entries are laid from here on, at least behind the header.
+};
+
+// Makes a region: the mapping, the first step of its space, magic, version and the bounds; the caller fills `identity`
+// and then sets `ready`. An invalid Region where there is no room or the file cannot be made; then nothing is left.
+[[nodiscard]] Region make_region(const RegionPlan& plan) noexcept;
+
+}  // namespace seep

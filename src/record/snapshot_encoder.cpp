@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The snapshot encoder; see snapshot_encoder.h. In order of the pipeline: message framing, then one function a kind of
+// message, then the snapshot that calls them.
+#include "record/snapshot_encoder.h"
+
+#include <pb_encode.h>
+
+#include <cstring>
+
+#include "processor/processor.h"
+#include "record/crc32c.h"
+#include "record/module_table.h"
+#include "record/trace_table.h"
+#include "seep.nanopb.h"
+#include "seep_version.h"
+
+namespace seep {
+namespace {
+
+constexpr size_t kCrcBytes = 5;        // Tag and value.
+constexpr unsigned kCrcTag = 15 << 3 | 5;
+
+// One message under construction. Items are added until one does not fit; then the message goes out and the next begins.
+class MessageWriter {
+ public:
+  MessageWriter(EncoderScratch& scratch, StreamSink sink, uint64_t& sequence)
+      : scratch_(scratch), sink_(sink), sequence_(sequence) {}
+
+  void begin(unsigned content_field) {
+    content_field_ = content_field;
+    content_bytes_ = 0;
+  }
+
+  // A submessage in the content, as its field number `field`.
+  [[nodiscard]] bool add(unsigned field, const pb_msgdesc_t* fields, const void* item) {
+    if (try_add(field, fields, item)) return true;
+    if (content_bytes_ == 0 || !finish()) return false;
+    begin(content_field_);
+    return try_add(field, fields, item);
+  }
+
+  // The content is this one struct.
+  [[nodiscard]] bool write_single(unsigned content_field, const pb_msgdesc_t* fields, const void* item) {
+    begin(content_field);
+    pb_ostream_t stream = pb_ostream_from_buffer(content(), content_capacity());
+    if (!pb_encode(&stream, fields, item)) return false;
+    content_bytes_ = stream.bytes_written;
+    return send();
+  }
+
+  [[nodiscard]] bool has_room(size_t bytes) const { return content_bytes_ + bytes <= content_capacity(); }
+
+  // Sends what has been added, if anything.
+  [[nodiscard]] bool finish() { return content_bytes_ == 0 || send(); }
+
+ private:
+  uint8_t* content() { return scratch_.buffer + EncoderScratch::kPrefixBytes; }
+  static constexpr size_t content_capacity() {
+    return EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kCrcBytes;
+  }
+
+  bool try_add(unsigned field, const pb_msgdesc_t* fields, const void* item) {
+    pb_ostream_t stream = pb_ostream_from_buffer(content() + content_bytes_, content_capacity() - content_bytes_);
+    if (!pb_encode_tag(&stream, PB_WT_STRING, field) || !pb_encode_submessage(&stream, fields, item)) return false;
+    content_bytes_ += stream.bytes_written;
+    return true;
+  }
+
+  bool send() {
+    uint8_t prefix[EncoderScratch::kPrefixBytes];
+    pb_ostream_t stream = pb_ostream_from_buffer(prefix, sizeof prefix);
+    bool good = pb_encode_tag(&stream, PB_WT_64BIT, seep_proto_Message_sync_tag) &&
+                pb_encode_fixed64(&stream, &kSyncConstant);
+    if (sequence_ != 0) {
+      good = good && pb_encode_tag(&stream, PB_WT_VARINT, seep_proto_Message_sequence_tag) &&
+             pb_encode_varint(&stream, sequence_);
+    }
+    good = good && pb_encode_tag(&stream, PB_WT_STRING, content_field_) && pb_encode_varint(&stream, content_bytes_);
+    if (!good) return false;
+    uint8_t* body = content() - stream.bytes_written;
+    memcpy(body, prefix, stream.bytes_written);
+    uint8_t* end = content() + content_bytes_;
+    append_crc(body, end);
+    const size_t body_bytes = static_cast<size_t>(end - body) + kCrcBytes;
+    stream = pb_ostream_from_buffer(prefix, sizeof prefix);
+    if (!pb_encode_varint(&stream, body_bytes)) return false;
+    uint8_t* start = body - stream.bytes_written;
+    memcpy(start, prefix, stream.bytes_written);
+    content_bytes_ = 0;
+    ++sequence_;
+    return sink_.write(sink_.context, start, body_bytes + stream.bytes_written);
+  }
+
+  static void append_crc(const uint8_t* body, uint8_t* end) {
+    const uint32_t crc = crc32c(body, static_cast<size_t>(end - body));
+    end[0] = kCrcTag;
+    for (int i = 0; i < 4; ++i) end[1 + i] = static_cast<uint8_t>(crc >> (8 * i));
+  }
+
+  EncoderScratch& scratch_;
+  StreamSink sink_;
+  uint64_t& sequence_;
+  unsigned content_field_ = 0;
+  size_t content_bytes_ = 0;
+};
+
+void fill_bytes16(pb_size_t& size, uint8_t (&to)[16], const uint8_t (&from)[16], bool present = true) {
+  static constexpr uint8_t kNone[16] = {};
+  size = present && memcmp(from, kNone, 16) != 0 ? 16 : 0;
+  memcpy(to, from, 16);
+}
+
+constexpr unsigned kMaxArguments = 256;
+
+pb_size_t split_command(Identity& identity, char* (&arguments)[kMaxArguments]) {
+  pb_size_t count = 0;
+  for (uint32_t at = 0; at < identity.command_bytes && count < kMaxArguments;) {
+    arguments[count++] = identity.command + at;
+    at += static_cast<uint32_t>(strnlen(identity.command + at, sizeof identity.command - 1 - at)) + 1;
+  }
+  return count;
+}
+
+bool write_header(MessageWriter& writer, RegionHeader& region_header) {
+  Identity& identity = region_header.identity;
+  seep_proto_Header header = seep_proto_Header_init_zero;
+  char* arguments[kMaxArguments];
+  header.version = kStreamVersion;
+  fill_bytes16(header.recording_id.size, header.recording_id.bytes, identity.recording_id);
+  fill_bytes16(header.parent_recording_id.size, header.parent_recording_id.bytes, identity.parent_recording_id,
+               identity.has_parent_recording != 0);
+  fill_bytes16(header.boot_id.size, header.boot_id.bytes, identity.boot_id);
+  header.pid = identity.pid;
+  header.parent_pid = identity.parent_pid;
+  header.pid_namespace = identity.pid_namespace;
+  header.process_start_ticks = identity.process_start_ticks;
+  header.executable = identity.executable;
+  header.command = arguments;
+  header.command_count = split_command(identity, arguments);
+  header.host = identity.host;
+  header.region_path = identity.region_path;
+  header.seep_version = const_cast<char*>(SEEP_VERSION);
+  header.architecture = const_cast<char*>(kArchitecture);
+  header.options = identity.options;
+  header.sample_bytes = identity.sample_bytes;
+  header.depth_limit = identity.depth_limit;
+  header.interval_ns = identity.interval_ns;
+  header.clock_resolution_ns = identity.clock_resolution_ns;
+  header.started_unix_ns = identity.started_unix_ns;
+  header.started_monotonic_ns = identity.started_monotonic_ns;
+  header.inherited_blocks = identity.inherited_blocks;
+  header.inherited_bytes = identity.inherited_bytes;
+  header.seed = identity.seed;
+  header.has_not_observed = identity.not_observed_reason != 0;
+  header.not_observed.reason = static_cast<seep_proto_NotObserved_Reason>(identity.not_observed_reason);
+  header.not_observed.detail = identity.not_observed_detail;
+  return writer.write_single(seep_proto_Message_header_tag, seep_proto_Header_fields, &header);
+}
+
+bool write_modules(MessageWriter& writer, Region region, Ref newest, Ref written) {
+  writer.begin(seep_proto_Message_modules_tag);
+  for (Ref ref = newest; ref != 0 && ref != written; ref = region.at<Module>(ref)->next_older) {
+    Module& module = *region.at<Module>(ref);
+    PB_BYTES_ARRAY_T(kMaxBuildIdBytes) build_id;
+    build_id.size = module.build_id_bytes;
+    memcpy(build_id.bytes, module.build_id, kMaxBuildIdBytes);
+    seep_proto_Module item = seep_proto_Module_init_zero;
+    item.id = module.id;
+    item.path = module.path();
+    item.build_id = reinterpret_cast<pb_bytes_array_t*>(&build_id);
+    item.load_bias = module.load_bias;
+    item.start = module.start;
+    item.size_bytes = module.size_bytes;
+    item.file_size_bytes = module.file_size_bytes;
+    item.file_modified_unix_ns = module.file_modified_unix_ns;
+    if (!writer.add(seep_proto_Modules_modules_tag, seep_proto_Module_fields, &item)) return false;
+  }
+  return writer.finish();
+}
+
+struct Sums {
+  uint64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes;
+
+  [[nodiscard]] uint64_t signature() const {
+    const uint64_t mixed = alloc_blocks + free_blocks * 0x9E3779B97F4A7C15ull + alloc_bytes * 0xC2B2AE3D27D4EB4Full +
+                           free_bytes * 0x165667B19E3779F9ull;
+    return mixed == 0 ? 1 : mixed;
+  }
+};
+
+// Outermost frames that two traces share.
+uint32_t shared_outer(const Frame* a, uint32_t a_count, const Frame* b, uint32_t b_count) {
+  uint32_t shared = 0;
+  while (shared < a_count && shared < b_count && a[a_count - 1 - shared] == b[b_count - 1 - shared]) ++shared;
+  return shared;
+}
+
+// The message's fields of a trace whose frames above the `shared` outermost are to be written.
+seep_proto_Trace trace_item(EncoderScratch& scratch, Trace& trace, const Frame* frames, uint32_t shared) {
+  const uint32_t count = trace.frame_count - shared;
+  for (uint32_t i = 0; i < count; ++i) {
+    scratch.modules[i] = frame_module(frames[i]);
+    scratch.offsets[i] = frame_offset(frames[i]);
+  }
+  seep_proto_Trace item = seep_proto_Trace_init_zero;
+  item.id = trace.id;
+  item.modules = scratch.modules;
+  item.offsets = scratch.offsets;
+  item.modules_count = item.offsets_count = static_cast<pb_size_t>(count);
+  item.shared_outer_frames = shared;
+  item.cut = static_cast<seep_proto_Trace_Cut>(trace.cut);
+  item.first_allocated_ns = trace.first_allocated_ns;
+  return item;
+}
+
+// At most: tag, length, id, cut, time and the two arrays' heads, then 3 bytes of module and 7 of offset a frame.
+constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t{10}; }
+
+bool counted(TraceTable& table, Trace& trace) {
+  bool any = false;
+  table.each_shard(trace, [&](CounterBlock& shard) {
+    any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0;
+  });
+  return any;
+}
+
+bool write_traces(MessageWriter& writer, Region region, EncoderScratch& scratch, Ref newest, bool everything) {
+  RegionHeader& header = region.header();
+  TraceTable table(region);
+  writer.begin(seep_proto_Message_traces_tag);
+  Trace* previous = nullptr;  // In the message under construction.
+  for (Ref ref = newest; ref != 0; ref = region.at<Trace>(ref)->next_older) {
+    Trace& trace = *region.at<Trace>(ref);
+    if ((trace.written_signature != 0 && !everything) || !counted(table, trace)) continue;
+    const Frame* frames = trace.frames(header);
+    const uint32_t count = trace.frame_count;
+    if (count > kMaxDepth) return false;
+    if (!writer.has_room(trace_item_bytes(count))) {  // A trace shares frames only with one in its own message.
+      if (!writer.finish()) return false;
+      writer.begin(seep_proto_Message_traces_tag);
+      previous = nullptr;
+    }
+    const uint32_t shared =
+        previous == nullptr ? 0 : shared_outer(frames, count, previous->frames(header), previous->frame_count);
+    const seep_proto_Trace item = trace_item(scratch, trace, frames, shared);
+    if (!writer.add(seep_proto_Traces_traces_tag, seep_proto_Trace_fields, &item)) return false;
+    previous = &trace;
+    if (trace.written_signature == 0) trace.written_signature = 1;
+  }
+  return writer.finish();
+}
+
+template <size_t N>
+pb_size_t without_trailing_zeros(const uint64_t (&values)[N]) {
+  size_t count = N;
+  while (count > 0 && values[count - 1] == 0) --count;
+  return static_cast<pb_size_t>(count);
+}
+
+struct EstimateSums {
+  double blocks = 0, bytes = 0, blocks_variance = 0, bytes_variance = 0;
+
+  void add(const WeightedSums& sums, double sign) {
+    const auto value = [](const std::atomic<uint64_t>& bits) {
+      return std::bit_cast<double>(bits.load(std::memory_order_relaxed));
+    };
+    blocks += sign * value(sums.blocks);
+    bytes += sign * value(sums.bytes);
+    blocks_variance += sign * value(sums.blocks_variance);
+    bytes_variance += sign * value(sums.bytes_variance);
+  }
+  // `nothing`: the plain count is zero, so what is left is rounding.
+  [[nodiscard]] seep_proto_WeightedSum item(bool nothing) const {
+    const auto bounded = [nothing](double value) { return nothing || value < 0 ? 0.0 : value; };
+    return {bounded(blocks), bounded(bytes), static_cast<float>(bounded(blocks_variance)),
+            static_cast<float>(bounded(bytes_variance))};
+  }
+};
+
+// Copies a trace's counters, all shards summed, into the message's fields.
+Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
+  EstimateSums alloc, live, temporary;
+  const auto value = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  table.each_shard(trace, [&](CounterBlock& shard) {
+    item.free_blocks += value(shard.free_blocks);  // Frees first: live is never seen negative at rest.
+    item.free_bytes += value(shard.free_bytes);
+    item.alloc_blocks += value(shard.alloc_blocks);
+    item.alloc_bytes += value(shard.alloc_bytes);
+    item.temporary_blocks += value(shard.temporary_blocks);
+    for (unsigned i = 0; i < kLifetimeClasses; ++i) item.lifetime_blocks[i] += value(shard.lifetime_blocks[i]);
+    for (unsigned i = 0; i < kBirthClasses; ++i) {
+      item.live_blocks_by_birth[i] += value(shard.live_blocks_by_birth[i]);
+      item.live_bytes_by_birth[i] += value(shard.live_bytes_by_birth[i]);
+    }
+    if (!sampled) return;
+    alloc.add(shard.alloc, 1);
+    live.add(shard.alloc, 1);
+    live.add(shard.freed, -1);
+    temporary.add(shard.temporary, 1);
+  });
+  if (sampled) {
+    item.has_alloc_estimate = true;
+    item.alloc_estimate = alloc.item(false);
+    item.has_live_estimate = item.alloc_blocks != item.free_blocks;
+    item.live_estimate = live.item(!item.has_live_estimate);
+    item.has_temporary_estimate = item.temporary_blocks != 0;
+    item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
+  }
+  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes};
+}
+
+void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
+  item.trace_id = trace.id;
+  item.peak_live_bytes = trace.peak_live_bytes.load(std::memory_order_relaxed);
+  item.last_allocated_ns = trace.last_allocated_ns.load(std::memory_order_relaxed);
+  item.lifetime_blocks_count = without_trailing_zeros(item.lifetime_blocks);
+  item.live_blocks_by_birth_count = without_trailing_zeros(item.live_blocks_by_birth);
+  item.live_bytes_by_birth_count = without_trailing_zeros(item.live_bytes_by_birth);
+  for (const auto& name : trace.thread_names) {
+    const uint16_t id = name.load(std::memory_order_relaxed);
+    if (id != 0) item.thread_name_ids[item.thread_name_ids_count++] = id;
+  }
+  item.more_thread_names = trace.more_thread_names.load(std::memory_order_relaxed) != 0;
+}
+
+bool write_thread_names(MessageWriter& writer, Region region, Ref newest, Ref written) {
+  for (Ref ref = newest; ref != 0 && ref != written; ref = region.at<ThreadName>(ref)->next_older) {
+    ThreadName& name = *region.at<ThreadName>(ref);
+    seep_proto_ThreadName item{name.id, name.name};
+    if (!writer.add(seep_proto_Counters_thread_names_tag, seep_proto_ThreadName_fields, &item)) return false;
+  }
+  return true;
+}
+
+bool write_counters(MessageWriter& writer, Region region, Ref newest, bool everything, seep_proto_Snapshot& snapshot) {
+  TraceTable table(region);
+  const bool sampled = region.header().counters_bytes == sizeof(CounterBlock);
+  for (Ref ref = newest; ref != 0; ref = region.at<Trace>(ref)->next_older) {
+    Trace& trace = *region.at<Trace>(ref);
+    if (trace.written_signature == 0) continue;  // Counted for the first time after write_traces went by.
+    seep_proto_TraceCounters item = seep_proto_TraceCounters_init_zero;
+    const Sums sums = collect(table, trace, sampled, item);
+    snapshot.alloc_blocks += sums.alloc_blocks;
+    snapshot.alloc_bytes += sums.alloc_bytes;
+    snapshot.free_blocks += sums.free_blocks;
+    snapshot.free_bytes += sums.free_bytes;
+    ++snapshot.traces;
+    if (sums.signature() == trace.written_signature && !everything) continue;
+    finish_counters(trace, item);
+    if (!writer.add(seep_proto_Counters_counters_tag, seep_proto_TraceCounters_fields, &item)) return false;
+    trace.written_signature = sums.signature();
+    ++snapshot.changed_counters;
+  }
+  return writer.finish();
+}
+
+void fill_loss(const RegionHeader& header, seep_proto_Loss& loss) {
+  const auto count = [&](LossKind kind) {
+    return header.loss[static_cast<unsigned>(kind)].load(std::memory_order_relaxed);
+  };
+  loss.dropped_live_table_full = count(LossKind::kLiveTableFull);
+  loss.dropped_region_full = count(LossKind::kRegionFull);
+  loss.dropped_nested = count(LossKind::kNested);
+  loss.dropped_no_region = count(LossKind::kNoRegion);
+  loss.cut_records = count(LossKind::kCutRecord);
+  loss.missed_frees = count(LossKind::kMissedFree);
+  loss.unknown_frees = count(LossKind::kUnknownFree);
+  loss.failed_writes = count(LossKind::kFailedWrite);
+  loss.skipped_snapshots = count(LossKind::kSkippedSnapshot);
+}
+
+bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snapshot& snapshot) {
+  snapshot.number = header.progress.snapshots + 1;
+  snapshot.has_loss = true;
+  fill_loss(header, snapshot.loss);
+  snapshot.sample_bytes = header.sample_bytes.load(std::memory_order_relaxed);
+  snapshot.seep_memory_bytes = header.committed_bytes.load(std::memory_order_relaxed) +
+                               header.private_bytes.load(std::memory_order_relaxed);
+  snapshot.freed_inherited_blocks = header.freed_inherited_blocks.load(std::memory_order_relaxed);
+  snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
+  return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);
+}
+
+bool write_end(MessageWriter& writer, const EndFacts& facts) {
+  seep_proto_End end = seep_proto_End_init_zero;
+  end.how = static_cast<seep_proto_End_How>(facts.how);
+  end.exit_status = facts.exit_status;
+  end.exit_status_known = facts.exit_status_known;
+  end.signal = facts.signal;
+  end.time_ns = facts.time_ns;
+  return writer.write_single(seep_proto_Message_end_tag, seep_proto_End_fields, &end);
+}
+
+}  // namespace
+
+bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, SnapshotKind kind, uint64_t now_ns,
+                     const EndFacts* end) noexcept {
+  RegionHeader& header = region.header();
+  EncoderProgress& progress = header.progress;
+  MessageWriter writer(scratch, sink, progress.sequence);
+  const bool everything = progress.write_everything != 0;
+  progress.write_everything = 1;  // Until all of it is written.
+  // The newest trace first: every module that it or an older one names was entered before it.
+  const Ref newest_trace = header.newest_trace.load(std::memory_order_acquire);
+  const Ref newest_module = header.newest_module.load(std::memory_order_acquire);
+  seep_proto_Snapshot snapshot = seep_proto_Snapshot_init_zero;
+  snapshot.kind = static_cast<seep_proto_Snapshot_Kind>(kind);
+  snapshot.time_ns = now_ns;
+  if ((everything || progress.sequence == 0) && !write_header(writer, header)) return false;
+  if (!write_modules(writer, region, newest_module, everything ? 0 : progress.newest_module)) return false;
+  if (!write_traces(writer, region, scratch, newest_trace, everything)) return false;
+  const Ref newest_thread_name = header.newest_thread_name.load(std::memory_order_acquire);
+  writer.begin(seep_proto_Message_counters_tag);
+  if (!write_thread_names(writer, region, newest_thread_name, everything ? 0 : progress.newest_thread_name) ||
+      !write_counters(writer, region, newest_trace, everything, snapshot) ||
+      !write_snapshot(writer, header, snapshot)) {
+    return false;
+  }
+  progress.newest_module = newest_module;
+  progress.newest_thread_name = newest_thread_name;
+  ++progress.snapshots;
+  if (end != nullptr && !write_end(writer, *end)) return false;
+  progress.write_everything = 0;
+  return true;
+}
+
+}  // namespace seep

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The trie of traces; see trace_table.h for the picture and the order of stores.
+#include "record/trace_table.h"
+
+#include <cstring>
+
+namespace seep {
+namespace {
+
+// A slot holds a Ref shifted left by one; the lowest bit set means that it leads to a node, else to a trace.
+constexpr uint32_t kNodeTag = 1;
+constexpr unsigned kNodeBits = 4;
+constexpr unsigned kRootBits = 12;
+constexpr unsigned kLastDepth = (64 - kRootBits) / kNodeBits - 1;
+
+struct Node {
+  std::atomic<uint32_t> slot[1 << kNodeBits];
+};
+
+uint64_t mix(uint64_t value) {  // The finalizer of MurmurHash3 (Appleby): every input bit reaches every output bit.
+  value = (value ^ (value >> 33)) * 0xFF51AFD7ED558CCDull;
+  value = (value ^ (value >> 33)) * 0xC4CEB9FE1A85EC53ull;
+  return value ^ (value >> 33);
+}
+
+uint64_t hash_frames(const Frame* frames, uint32_t count, Cut cut) {
+  uint64_t hash = 0x9E3779B97F4A7C15ull * (count + 1) + static_cast<uint64_t>(cut);
+  for (uint32_t i = 0; i < count; ++i) {
+    hash = (hash ^ frames[i]) * 0x9FB21C651E98DF25ull;
+    hash ^= hash >> 32;
+  }
+  return mix(hash);
+}
+
+unsigned slot_index(uint64_t hash, unsigned depth) {
+  return static_cast<unsigned>(hash >> (kRootBits + depth * kNodeBits)) & ((1u << kNodeBits) - 1);
+}
+
+}  // namespace
+
+bool TraceTable::same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t count, Cut cut) const noexcept {
+  return trace.hash == hash && trace.frame_count == count && trace.cut == cut &&
+         memcmp(trace.frames(region_.header()), frames, count * sizeof(Frame)) == 0;
+}
+
+Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash, uint64_t now_ns)
+    const noexcept {
+  RegionHeader& header = region_.header();
+  const Ref ref = region_.allocate(sizeof(Trace) + header.counters_bytes + count * sizeof(Frame));
+  if (ref == 0) return 0;
+  Trace& trace = *region_.at<Trace>(ref);
+  trace.hash = hash;
+  trace.id = header.trace_count.fetch_add(1, std::memory_order_relaxed) + 1;
+  trace.frame_count = count;
+  trace.cut = cut;
+  trace.first_allocated_ns = now_ns;
+  memcpy(trace.frames(header), frames, count * sizeof(Frame));
+  Ref newest = header.newest_trace.load(std::memory_order_relaxed);
+  do {
+    trace.next_older = newest;
+  } while (!header.newest_trace.compare_exchange_weak(newest, ref, std::memory_order_acq_rel));
+  return ref;
+}
+
+// Two traces want one slot: put a node there that leads to the one that came first, and go on below.
+bool TraceTable::split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned depth) const noexcept {
+  const Ref ref = region_.allocate(sizeof(Node));
+  if (ref == 0) return false;
+  const uint64_t hash = region_.at<Trace>(leaf >> 1)->hash;
+  region_.at<Node>(ref)->slot[slot_index(hash, depth)].store(leaf, std::memory_order_relaxed);
+  slot.compare_exchange_strong(leaf, ref << 1 | kNodeTag, std::memory_order_acq_rel);
+  return true;  // Or another thread was first, which is as good; our node is lost.
+}
+
+Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept {
+  uint64_t hash = hash_frames(frames, count, cut);
+  std::atomic<uint32_t>* slot = &region_.header().trie_root[hash & (kTrieRootSlots - 1)];
+  unsigned depth = 0;
+  Ref made = 0;
+  for (;;) {
+    uint32_t value = slot->load(std::memory_order_acquire);
+    if (value & kNodeTag) {
+      slot = &region_.at<Node>(value >> 1)->slot[slot_index(hash, depth)];
+      ++depth;
+      continue;
+    }
+    if (value != 0) {
+      Trace& found = *region_.at<Trace>(value >> 1);
+      if (same(found, hash, frames, count, cut)) return value >> 1;
+      if (found.hash == hash || depth > kLastDepth) {  // Other frames with this very hash: take another hash, anew.
+        hash = mix(hash + 1);
+        slot = &region_.header().trie_root[hash & (kTrieRootSlots - 1)];
+        depth = 0;
+        made = 0;
+        continue;
+      }
+      if (!insert || !split(*slot, value, depth)) return 0;
+      continue;
+    }
+    if (!insert) return 0;
+    if (made == 0) made = make_trace(frames, count, cut, hash, now_ns);
+    if (made == 0) return 0;
+    if (slot->compare_exchange_strong(value, made << 1, std::memory_order_acq_rel)) return made;
+  }
+}
+
+Ref TraceTable::find_or_insert(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns) const noexcept {
+  return search(frames, count, cut, now_ns, true);
+}
+
+Ref TraceTable::find(const Frame* frames, uint32_t count, Cut cut) const noexcept {
+  return search(frames, count, cut, 0, false);
+}
+
+CounterBlock& TraceTable::shard(Trace& trace, unsigned index) const noexcept {
+  if (index == 0) return trace.shard0();
+  std::atomic<Ref>& slot = trace.extra_shards[index - 1];
+  Ref ref = slot.load(std::memory_order_acquire);
+  if (ref == 0) {
+    const Ref made = region_.allocate(region_.header().counters_bytes);
+    if (made == 0) return trace.shard0();
+    ref = slot.compare_exchange_strong(ref, made, std::memory_order_acq_rel) ? made : ref;
+  }
+  return *region_.at<CounterBlock>(ref);
+}
+
+void TraceTable::note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_name) const noexcept {
+  trace.last_allocated_ns.store(now_ns, std::memory_order_relaxed);
+  uint64_t live_bytes = 0;
+  each_shard(trace, [&](CounterBlock& shard) {
+    live_bytes += shard.alloc_bytes.load(std::memory_order_relaxed) - shard.free_bytes.load(std::memory_order_relaxed);
+  });
+  uint64_t peak = trace.peak_live_bytes.load(std::memory_order_relaxed);
+  // A difference that is negative because a free was counted in between is no peak.
+  while (live_bytes > peak && static_cast<int64_t>(live_bytes) > 0 &&
+         !trace.peak_live_bytes.compare_exchange_weak(peak, live_bytes, std::memory_order_relaxed)) {
+  }
+  if (thread_name == 0) return;
+  for (auto& slot : trace.thread_names) {
+    uint16_t name = slot.load(std::memory_order_relaxed);
+    if (name == 0 && slot.compare_exchange_strong(name, thread_name, std::memory_order_relaxed)) return;
+    if (name == thread_name) return;
+  }
+  trace.more_thread_names.store(1, std::memory_order_relaxed);
+}
+
+}  // namespace seep

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The traces of a recording, each stored once. Lookup is a trie over a 64-bit hash of the frames: 4096 root slots by the
+// lowest 12 bits, then nodes of 16 slots by 4 bits each.
+//
+//     trie_root[hash & 4095] --> node --(next 4 bits)--> trace A
+//                                     `-(next 4 bits)--> node --> trace B, trace C
+//     newest_trace --> C --> B --> A        (the list that readers and the snapshot encoder walk)
+//
+// It never rehashes, nothing moves and nothing is removed, so a lookup is a few acquire loads and an insertion one CAS.
+// Order of stores: the trace is filled; it is linked at the head of the list (CAS, release); it is put into the trie
+// (CAS, release), and only then counted. A thread that lost the race for the trie slot leaves a copy in the list that
+// is never counted, which readers skip. So whatever is reached is whole, and every trace with counts is in the list.
+//
+// Runs inside the host, any thread, signal handlers, lock-free; reads work in the analyzer too.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "record/counters.h"
+#include "record/region.h"
+
+namespace seep {
+
+// A frame: the module's number in the high 16 bits, the offset in the low 48. Module 0 is code outside any module, its
+// offset the address itself.
+using Frame = uint64_t;
+inline constexpr unsigned kFrameOffsetBits = 48;
+inline constexpr uint64_t kMaxModules = 0xFFFF;
+
+constexpr Frame make_frame(uint32_t module, uint64_t offset) {
+  return static_cast<uint64_t>(module) << kFrameOffsetBits | (offset & ((uint64_t{1} << kFrameOffsetBits) - 1));
+}
+constexpr uint32_t frame_module(Frame frame) { return static_cast<uint32_t>(frame >> kFrameOffsetBits); }
+constexpr uint64_t frame_offset(Frame frame) { return frame & ((uint64_t{1} << kFrameOffsetBits) - 1); }
+
+// Values of proto Trace.Cut.
+enum class Cut : uint8_t { kWhole, kDepthLimit, kNoUnwindInformation, kOutsideStack, kBadUnwindInformation };
+
+inline constexpr unsigned kTraceThreadNames = 4;
+
+struct Trace {
+  Ref next_older;
+  uint32_t id;
+  uint64_t hash;
+  uint32_t frame_count;
+  Cut cut;
+  std::atomic<uint8_t> more_thread_names;
+  std::atomic<uint16_t> thread_names[kTraceThreadNames];  // 0: none.
+  std::atomic<Ref> extra_shards[kShards - 1];             // Shard 0 follows this struct; the others come when needed.
+  uint64_t first_allocated_ns;
+  std::atomic<uint64_t> last_allocated_ns;
+  std::atomic<uint64_t> peak_live_bytes;
+  uint64_t written_signature;  // Of the encoder: the counts when last written; 0: the frames are not written yet.
+  // Then one CounterBlock of RegionHeader::counters_bytes, then the frames.
+
+  [[nodiscard]] CounterBlock& shard0() noexcept { return *reinterpret_cast<CounterBlock*>(this + 1); }
+  [[nodiscard]] Frame* frames(const RegionHeader& header) noexcept {
+    return reinterpret_cast<Frame*>(reinterpret_cast<char*>(this + 1) + header.counters_bytes);
+  }
+};
+static_assert(sizeof(Trace) % 16 == 0);
+
+class TraceTable {
+ public:
+  explicit TraceTable(Region region) noexcept : region_(region) {}
+
+  // The trace with these frames, made if it is new; 0 where there is no room.
+  [[nodiscard]] Ref find_or_insert(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns) const noexcept;
+  // The same, without making it.
+  [[nodiscard]] Ref find(const Frame* frames, uint32_t count, Cut cut) const noexcept;
+
+  // The thread's shard of a trace; shard 0 where there is no room for another.
+  [[nodiscard]] CounterBlock& shard(Trace& trace, unsigned index) const noexcept;
+
+  // Calls visit(CounterBlock&) for each shard that exists.
+  template <typename Visit>
+  void each_shard(Trace& trace, Visit visit) const noexcept {
+    visit(trace.shard0());
+    for (auto& extra : trace.extra_shards) {
+      const Ref ref = extra.load(std::memory_order_acquire);
+      if (ref != 0) visit(*region_.at<CounterBlock>(ref));
+    }
+  }
+
+  // After an allocation was counted: time, peak and thread name.
+  void note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_name) const noexcept;
+
+ private:
+  [[nodiscard]] Ref search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept;
+  [[nodiscard]] Ref make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash, uint64_t now_ns)
+      const noexcept;
+  [[nodiscard]] bool same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t count, Cut cut) const noexcept;
+  [[nodiscard]] bool split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned depth) const noexcept;
+
+  Region region_;
+};
+
+}  // namespace seep
