@@ -108,6 +108,10 @@ __attribute__((constructor)) void seep_start() {
   errno = saved;
 }
 
+bool is_executable(const char* path) {
+  return seep::system_call(SYS_faccessat, AT_FDCWD, seep::sys::as_long(path), X_OK) == 0;
+}
+
 // Calls with a list of arguments: those on the stack, counted first.
 constexpr size_t kMostArguments = 1 << 16;
 
@@ -141,16 +145,14 @@ SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
 }
 
 // An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before. If
-// the exec fails, the stream goes on behind that End.
+// the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what is not
+// there or not executable is not worth a snapshot.
 SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
-  end_recording(seep::EndHow::kExec, 0);
+  if (is_executable(path)) end_recording(seep::EndHow::kExec, 0);
   return events().execve(path, arguments, environment);
 }
 
-SEEP_HOOK int execv(const char* path, char* const* arguments) {
-  end_recording(seep::EndHow::kExec, 0);
-  return events().execve(path, arguments, environ);
-}
+SEEP_HOOK int execv(const char* path, char* const* arguments) { return execve(path, arguments, environ); }
 
 SEEP_HOOK int execvp(const char* file, char* const* arguments) {
   end_recording(seep::EndHow::kExec, 0);

@@ -132,9 +132,10 @@ void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept {
 }
 
 void forget_stream() noexcept {
-  if (stream_directory[0] == '\0' && expand_stream_path(stream_directory, sizeof stream_directory)) {
-    char* slash = strrchr(stream_directory, '/');
-    if (slash != nullptr) *slash = '\0';
+  char path[sizeof stream_directory];
+  if (stream_directory[0] == '\0' && expand_stream_path(path, sizeof path)) {
+    const char* slash = strrchr(path, '/');
+    if (slash != nullptr) memcpy(stream_directory, path, static_cast<size_t>(slash - path));
   }
   stream.forget();
   next_snapshot_ns.store(0, std::memory_order_relaxed);
