@@ -6,6 +6,7 @@
 // the destructors of all libraries, because it is registered before libc registers those; so what they free is free in
 // the last snapshot. Runs inside the host.
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -85,7 +86,11 @@ const char* other_malloc() {
   const void* found = dlsym(RTLD_DEFAULT, "malloc");
   if (found == nullptr || seep::same_object(found, reinterpret_cast<const void*>(&other_malloc))) return nullptr;
   Dl_info info{};
-  return dladdr(found, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "the program";
+  void* symbol = nullptr;
+  if (dladdr1(found, &info, &symbol, RTLD_DL_SYMENT) == 0 || info.dli_fname == nullptr) return "the program";
+  // A program at a fixed address (python3) that takes malloc's address has a stub of that name, which leads to ours.
+  if (symbol != nullptr && static_cast<const ElfW(Sym)*>(symbol)->st_shndx == SHN_UNDEF) return nullptr;
+  return info.dli_fname;
 }
 
 __attribute__((constructor)) void seep_start() {
