@@ -4,7 +4,6 @@
 Shares no code with the analyzer: it is what the analyzer is checked against.
 """
 import importlib.util
-import os
 import pathlib
 import subprocess
 import sys
@@ -28,7 +27,6 @@ def load_schema(directory):
 def schema():
     """The same, once for a process."""
     if "seep_pb2" not in sys.modules:
-        os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "upb")
         with tempfile.TemporaryDirectory() as directory:
             load_schema(directory)
     return sys.modules["seep_pb2"]

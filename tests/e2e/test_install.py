@@ -31,8 +31,15 @@ class Install(SeepTest):
         self.check_works(self.prefix)
 
     def test_moved_elsewhere(self):
-        shutil.move(self.prefix, self.directory / "moved here")
-        self.check_works(self.directory / "moved here")
+        shutil.move(self.prefix, self.directory / "moved")
+        self.check_works(self.directory / "moved")
+
+    def test_where_the_loader_cannot_take_the_path_it_says_so(self):
+        """LD_PRELOAD is a list separated by spaces and colons, and there is no way to quote one."""
+        shutil.move(self.prefix, self.directory / "with space")
+        result = self.run_command([self.directory / "with space/bin/seep", "run", "--", "true"])
+        self.assertEqual(result.returncode, 2)
+        self.assert_one_line(result.stderr, "space")
 
     def test_called_through_a_link(self):
         (self.directory / "path").mkdir()
