@@ -4,18 +4,17 @@
 Both run the program in an equal environment, for programs copy theirs into the heap: the variables that valgrind sets
 are set for seep too, LD_PRELOAD is padded to the same length, hash seeds are fixed, libc's own is not freed at exit.
 """
-import os
 import re
 import shutil
 import unittest
 
 import tap
 from real_programs import PROGRAMS, REPRODUCIBLE
-from seep_test import CASES, LONG, PRELOAD, SeepTest, clean_environment
+from seep_test import CASES, LONG, PRELOAD, SeepTest, clean_environment, needs
 
 VALGRIND = ["valgrind", "--run-libc-freeres=no", "--run-cxx-freeres=no", "--leak-check=no", "--trace-children=no",
             "--log-file=valgrind.log"]
-SMALL_CXX_SOURCE = "#include <map>\nint main() { return static_cast<int>(std::map<int, int>{}.size()); }\n"
+CXX_SOURCE = "#include <map>\nint main() { return static_cast<int>(std::map<int, int>{{1, 2}}.size()); }\n"
 
 
 @unittest.skipUnless(shutil.which("valgrind"), "not run: valgrind is not installed")
@@ -49,9 +48,12 @@ class AgainstValgrind(SeepTest):
         numbers["free_blocks"] = totals["alloc_blocks"] - totals["live_blocks"]
         return result, numbers
 
-    def check(self, command, stdin=b""):
+    def check(self, command, stdin=b"", more_bytes=0, without=()):
         with_valgrind, expected = self.valgrinds_count(command, stdin)
+        expected["alloc_bytes"] += more_bytes
         with_seep, found = self.seeps_count(command, stdin)
+        for name in without:
+            del expected[name], found[name]
         self.assertEqual((with_seep.returncode, with_seep.stdout), (with_valgrind.returncode, with_valgrind.stdout))
         self.assertEqual(found, expected)
 
@@ -60,17 +62,25 @@ class AgainstValgrind(SeepTest):
         self.check(program.command, program.stdin)
 
     def test_small_cases(self):
-        for command in (["no_leak"], ["ends", "return"], ["word_index"], ["every_function"],
-                        ["ten_sites", CASES / "ten_sites_plugin.so"]):
+        for command, more_bytes in (
+                (["no_leak"], 0), (["ends", "return"], 0), (["word_index"], 0),
+                # What seep sees of libstdc++'s new is what it asks malloc for: 1 byte for new char[0], which valgrind
+                # counts as 0,
+                (["ten_sites", CASES / "ten_sites_plugin.so"], 1),
+                # and for aligned new a multiple of the alignment: 128 for 50 in 60 blocks.
+                (["every_function"], 60 * (128 - 50))):
             with self.subTest(case=command[0]):
                 (self.directory / "out.seep").unlink(missing_ok=True)
-                self.check([CASES / command[0], *command[1:]])
+                self.check([CASES / command[0], *command[1:]], more_bytes=more_bytes)
 
     def test_sqlite3(self):
         self.check_program("sqlite3", rows=100_000 if LONG else 20_000)
 
     def test_python3(self):
-        self.check_program("python3", items=60_000 if LONG else 3_000)
+        """Without the sum of all bytes ever: python keys each class's subclasses by integers made of addresses, which
+        take 28 bytes below 2^30, as inside valgrind, and 32 above. They are freed before exit."""
+        program = PROGRAMS["python3"](self.directory, items=60_000 if LONG else 3_000)
+        self.check(program.command, without=("alloc_bytes",))
 
     def test_perl(self):
         self.check_program("perl", items=150_000 if LONG else 10_000)
@@ -81,12 +91,13 @@ class AgainstValgrind(SeepTest):
         self.assertEqual(self.run_command(program.command, env=self.outside).returncode, 0)
         self.check(["git", "-C", "repository", "log", "--stat", "-p"])
 
-    def test_cc1plus(self):
-        compiler = self.run_command(["g++", "-print-prog-name=cc1plus"]).stdout.strip()
-        if not os.access(compiler, os.X_OK):
-            self.skipTest("not run: no cc1plus")
-        (self.directory / "source.cpp").write_text(SMALL_CXX_SOURCE)
-        self.check([compiler, "-quiet", "-O2", "source.cpp", "-o", "source.s"])
+    @needs("as")
+    def test_as(self):
+        """The assembler, not cc1plus: that one's heap depends on addresses. Without any tool it is 7,282 blocks in one
+        run and 7,283 in the next, 32 KiB more, unless addresses are fixed, which they are not between two tools."""
+        (self.directory / "source.cpp").write_text(CXX_SOURCE)
+        self.assertEqual(self.run_command(["g++", "-O2", "-S", "source.cpp"]).returncode, 0)
+        self.check(["as", "source.s", "-o", "source.o"])
 
 
 if __name__ == "__main__":
