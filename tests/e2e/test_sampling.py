@@ -16,6 +16,7 @@ which rise and fall together, the false-alarm rate is below 1.3e-4.
 """
 import collections
 import math
+import re
 
 import tap
 from seep_test import CASES, LONG, PRELOAD, SeepTest, clean_environment
@@ -44,7 +45,8 @@ def most_misses(runs, rate=0.05, alarm=FALSE_ALARM):
 class Sampling(SeepTest):
     def estimates(self, what, blocks_by_size, seed, sample_bytes=DEFAULT_SAMPLE_BYTES):
         """{size: site} of one run of cases/sampled_sites."""
-        out = self.directory / f"{seed}.{sample_bytes}.seep"
+        self.recordings += 1
+        out = self.directory / f"{self.recordings}.seep"
         words = [word for size, blocks in blocks_by_size.items() for word in (size, blocks)]
         result = self.run_command([CASES / "sampled_sites", what, *words], env=clean_environment(
             LD_PRELOAD=PRELOAD, SEEP_OPTIONS=f"sample={sample_bytes}:seed={seed}:out={out}"))
@@ -53,7 +55,8 @@ class Sampling(SeepTest):
         self.assert_whole(report, exact=False)
         sites = {}
         for size in blocks_by_size:
-            of_size = [site for site in report["sites"] if f"allocate<{size}ul>" in str(site["frames"][:1])]
+            pattern = re.compile(rf"\ballocate<{size}(ul)?>")
+            of_size = [site for site in report["sites"] if pattern.search(site["frames"][0]["function"])]
             self.assertLessEqual(len(of_size), 1, f"several sites for {size}")
             sites[size] = of_size[0] if of_size else None
         return sites
