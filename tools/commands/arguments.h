@@ -2,11 +2,10 @@
 // What the commands share about their command lines: parsing with one way to fail, sizes and times, the terminal.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 namespace seep {
 

@@ -9,9 +9,7 @@
 namespace seep {
 
 ProgressLine::ProgressLine(std::string what)
-    : what_(std::move(what)),
-      terminal_(isatty(STDERR_FILENO) != 0),
-      next_(Clock::now() + std::chrono::seconds(1)) {}
+    : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) != 0), next_(Clock::now() + std::chrono::seconds(1)) {}
 
 ProgressLine::~ProgressLine() {
   if (shown_) std::fputs("\r\033[K", stderr);

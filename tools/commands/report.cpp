@@ -22,7 +22,8 @@ constexpr char kExamples[] =
     "  seep report seep.server.4242        a recording: a directory of streams\n"
     "  seep report --format json FILE.seep | jq '.sites[0]'\n"
     "\n"
-    "Exit status: 0 shown, 2 wrong usage, 3 a recording (or a part of it) could not be read, or nothing was observed.\n";
+    "Exit status: 0 shown, 2 wrong usage, 3 a recording (or a part of it) could not be read, or nothing was "
+    "observed.\n";
 
 struct Arguments {
   std::vector<std::string> paths;

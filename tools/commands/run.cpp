@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `seep run`: runs a program under observation and says shortly what is still live. The program comes first: its streams,
-// its signals and its exit status are its own, and what goes wrong with seep after its start does not change them.
+// `seep run`: runs a program under observation and says shortly what is still live. The program comes first: its
+// streams, its signals and its exit status are its own, and what goes wrong with seep after its start does not change
+// them.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -78,12 +79,9 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
   CLI::App app("Runs CMD, and all that it starts, under observation. By default every allocation is recorded.",
                "seep run");
   set_usage(app, "seep run [OPTIONS] [--] CMD [ARG...]");
-  auto* exact = app.add_flag("--exact", arguments.exact, "record every allocation (default)");
-  app.add_option("--sample", arguments.sample, "record a sample, one in so many bytes: 512k, 2m")
-      ->type_name("BYTES")
-      ->excludes(exact);
-  app.add_option("-o", arguments.output, "directory for the recording (default: seep.NAME.PID here)")
-      ->type_name("DIR");
+  app.add_flag("--exact", arguments.exact, "record every allocation (default)");
+  app.add_option("--sample", arguments.sample, "record a sample, one in so many bytes: 512k, 2m")->type_name("BYTES");
+  app.add_option("-o", arguments.output, "directory for the recording (default: seep.NAME.PID here)")->type_name("DIR");
   app.add_flag("--force", arguments.force, "replace a recording in DIR");
   app.add_option("--interval", arguments.interval, "time between snapshots (default: 10s)")->type_name("DUR");
   app.add_flag("--full", arguments.full, "print the whole report at the end");
@@ -96,6 +94,8 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
     arguments.command.erase(arguments.command.begin());
   }
   if (arguments.command.empty()) throw Error(ExitCode::kUsage, "no command to run (see seep run --help)");
+  if (arguments.exact && !arguments.sample.empty())
+    throw Error(ExitCode::kUsage, "--exact and --sample exclude each other");
   check_interval(arguments.interval);
   (void)arguments.sample_bytes();  // Throws where it is no size.
   return true;

@@ -13,10 +13,10 @@
 namespace seep {
 
 struct ReportOptions {
-  std::optional<size_t> top;  // Show so many sites; nothing: as many as the format thinks fit.
-  bool full = false;          // Unfold runtime frames, show whole stacks and all sites.
-  bool color = false;         // The output is a terminal that wants colours.
-  bool short_report = false;  // After `seep run`: what fits under the program's own output.
+  std::optional<size_t> top;       // Show so many sites; nothing: as many as the format thinks fit.
+  bool full = false;               // Unfold runtime frames, show whole stacks and all sites.
+  bool color = false;              // The output is a terminal that wants colours.
+  bool short_report = false;       // After `seep run`: what fits under the program's own output.
   std::string next_command_paths;  // The recording's paths, as the next command line would name them.
 };
 

@@ -2,12 +2,12 @@
 // Writing numbers, times, names and paths.
 #include "formats/human.h"
 
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
-
-#include <absl/strings/str_format.h>
 
 #include "symbols/demangle.h"
 
@@ -21,6 +21,19 @@ std::string three_digits(double value) {
 
 std::string plural(const std::string& count, const char* noun) {
   return count + " " + noun + (count == "1" ? "" : "s");
+}
+
+// "f<int>(char, long) const" -> "f<int>(...)"; empty where there are no parameters.
+std::string with_parameters_elided(const std::string& function) {
+  const size_t end = function.rfind(')');
+  const bool at_end = end != std::string::npos && function.find('>', end) == std::string::npos;
+  if (!at_end) return {};
+  int depth = 0;
+  for (size_t at = end + 1; at > 0; --at) {
+    if (function[at - 1] == ')') ++depth;
+    if (function[at - 1] == '(' && --depth == 0) return function.substr(0, at - 1) + "(...)";
+  }
+  return {};
 }
 
 std::string about_blocks(double blocks) { return human_count(static_cast<uint64_t>(std::llround(blocks))); }
@@ -85,11 +98,8 @@ std::string shortened_function(const std::string& function, size_t width) {
   std::string name = printable(function);
   if (columns(name) <= width) return name;
   const std::string plain = qualified_name(name);
-  const size_t parameters = name.rfind('(');
-  if (parameters != std::string::npos && parameters > 0 && parameters + 5 <= width) {
-    const std::string without_parameters = name.substr(0, parameters) + "(...)";
-    if (columns(without_parameters) <= width) return without_parameters;
-  }
+  const std::string without_parameters = with_parameters_elided(name);
+  if (!without_parameters.empty() && columns(without_parameters) <= width) return without_parameters;
   if (!plain.empty() && columns(plain) <= width) return plain;
   const std::string& longest = plain.empty() ? name : plain;
   const size_t half = (width - 3) / 2;

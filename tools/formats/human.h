@@ -12,10 +12,10 @@
 
 namespace seep {
 
-std::string human_count(uint64_t count);                   // "1,234,567"
-std::string human_bytes(double bytes);                     // "11.8 MiB"
-std::string human_duration(uint64_t duration_ns);          // "0.25 s", "41 s", "3 min 20 s"
-std::string human_share(double part, double whole);        // "68.2 %"
+std::string human_count(uint64_t count);             // "1,234,567"
+std::string human_bytes(double bytes);               // "11.8 MiB"
+std::string human_duration(uint64_t duration_ns);    // "0.25 s", "41 s", "3 min 20 s"
+std::string human_share(double part, double whole);  // "68.2 %"
 
 // Exact: "12,345 bytes (12.1 KiB)" or "12,345 blocks"; sampled: "about 11.8 MiB (95 %: 10.2 MiB to 13.6 MiB)".
 std::string described_bytes(const Measure& bytes);
@@ -29,8 +29,8 @@ std::string shortened_path(const std::string& path, size_t width);
 
 // How many columns a UTF-8 text takes, as far as code points tell.
 size_t columns(std::string_view text);
-std::string padded(std::string text, size_t width);        // Spaces behind.
-std::string right_aligned(std::string text, size_t width); // Spaces in front.
+std::string padded(std::string text, size_t width);         // Spaces behind.
+std::string right_aligned(std::string text, size_t width);  // Spaces in front.
 
 // Without control characters: names in a recording come from the observed program, and must not steer a terminal.
 std::string printable(std::string_view text);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JSON report: the contract with programs, schema "seep.report/1". Keys are only ever added.
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "formats/format.h"

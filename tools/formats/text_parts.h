@@ -27,8 +27,8 @@ struct TextReport {
   const Profile& profile;
   const ReportOptions& options;
   Style style;
-  size_t shown_sites = 0;   // So many of the ranked sites are shown.
-  size_t live_sites = 0;    // So many have live blocks, or may have: they come first.
+  size_t shown_sites = 0;  // So many of the ranked sites are shown.
+  size_t live_sites = 0;   // So many have live blocks, or may have: they come first.
   std::string& output;
 };
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The text report. Its first screen answers: how much is still live, in how many sites, which, since when, and how sure
 // we are. "Live" is never called leaked: no scan has looked for pointers.
-#include <algorithm>
-
 #include <absl/strings/str_format.h>
+
+#include <algorithm>
+#include <limits>
 
 #include "formats/human.h"
 #include "formats/text_parts.h"
@@ -66,20 +67,44 @@ void write_nothing_live(const TextReport& report) {
   }
 }
 
+// From the first allocation of the sites that still hold something to their last.
+std::string since_when(const TextReport& report) {
+  uint64_t first_ns = std::numeric_limits<uint64_t>::max();
+  uint64_t last_ns = 0;
+  for (const Site& site : report.profile.sites) {
+    if (!is_live(site)) continue;
+    first_ns = std::min(first_ns, site.first_allocated_ns);
+    last_ns = std::max(last_ns, site.last_allocated_ns);
+  }
+  return absl::StrFormat("the first of which allocated after %s, the last after %s of %s", human_duration(first_ns),
+                         human_duration(last_ns), human_duration(report.profile.duration_ns));
+}
+
 void write_headline(const TextReport& report) {
   const Profile& profile = report.profile;
   if (report.live_sites == 0) {
     write_nothing_live(report);
   } else {
-    absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %d site%s.\n", report.style.bold,
+    absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %d site%s,\n%s.\n", report.style.bold,
                           moment(profile), described_bytes(profile.totals.live.bytes), report.style.plain,
                           described_blocks(profile.totals.live.blocks), report.live_sites,
-                          report.live_sites == 1 ? "" : "s");
+                          report.live_sites == 1 ? "" : "s", since_when(report));
   }
-  const char* sure = profile.sampled
-                         ? "Sampled: figures are estimates, with the 95 % interval beside them."
-                         : "Exact: every byte of every recorded allocation is counted.";
+  const char* sure = profile.sampled ? "Sampled: figures are estimates, with the 95 % interval beside them."
+                                     : "Exact: every byte of every recorded allocation is counted.";
   absl::StrAppendFormat(&report.output, "%s No leak scan ran: live is not yet leaked.\n\n", sure);
+}
+
+// What the short report leaves out, so that it adds up too.
+void write_other_sites(const TextReport& report) {
+  if (report.shown_sites >= report.live_sites) return;
+  BlocksAndBytes rest;
+  for (size_t index = report.shown_sites; index < report.live_sites; ++index) {
+    rest += report.profile.sites[index].activity.live;
+  }
+  const size_t count = report.live_sites - report.shown_sites;
+  absl::StrAppendFormat(&report.output, "      and %d more site%s with %s in %s\n\n", count, count == 1 ? "" : "s",
+                        described_bytes(rest.bytes), described_blocks(rest.blocks));
 }
 
 void write_not_observed(const TextReport& report) {
@@ -132,7 +157,9 @@ void write_text_report(const Profile& profile, const ReportOptions& options, std
   if (profile.observed()) {
     write_headline(report);
     for (size_t index = 0; index < report.shown_sites; ++index) write_site(report, index);
-    if (!options.short_report) {
+    if (options.short_report) {
+      write_other_sites(report);
+    } else {
       write_totals(report);
       write_processes(report);
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One site in the text report.
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <vector>
-
-#include <absl/strings/str_format.h>
 
 #include "formats/human.h"
 #include "formats/text_parts.h"
@@ -34,20 +34,11 @@ std::string place_of(const Frame& frame, bool full) {
   return frame.line == 0 ? path : absl::StrFormat("%s:%d", path, frame.line);
 }
 
-// What starts a program is nothing that a reader of a folded stack looks for.
-size_t visible_end(const Site& site) {
-  size_t end = site.frames.size();
-  const auto main = std::find_if(site.frames.rbegin(), site.frames.rend(),
-                                 [](const Frame& frame) { return frame.function == "main"; });
-  if (main != site.frames.rend()) end = static_cast<size_t>(site.frames.rend() - main);
-  return end;
-}
-
 std::vector<Line> lines_of(const Site& site, bool full) {
   std::vector<Line> lines;
   const size_t begin = full ? 0 : site.runtime_frames;
-  const size_t end = full ? site.frames.size() : std::max(visible_end(site), begin + 1);
-  for (size_t index = begin; index < std::min(end, site.frames.size()); ++index) {
+  const size_t end = site.frames.size() - (full ? 0 : site.starting_frames);
+  for (size_t index = begin; index < end; ++index) {
     const Frame& frame = site.frames[index];
     Line line{full ? printable(frame.function) : shortened_function(frame.function, kFunctionColumns),
               place_of(frame, full)};
@@ -78,8 +69,9 @@ void write_stack(const TextReport& report, const Site& site) {
   for (size_t index = 0; index < lines.size(); ++index) {
     if (!shown(index)) {
       if (index == before_gap) {
-        absl::StrAppendFormat(&report.output, "%*s%s... %d more frames ...%s\n", kIndent, "", report.style.dim,
-                              lines.size() - limit, report.style.plain);
+        const size_t left_out = lines.size() - limit;
+        absl::StrAppendFormat(&report.output, "%*s%s... %d more frame%s ...%s\n", kIndent, "", report.style.dim,
+                              left_out, left_out == 1 ? "" : "s", report.style.plain);
       }
       continue;
     }
@@ -110,8 +102,15 @@ std::string allocated_when(const Site& site, uint64_t duration_ns) {
   return absl::StrFormat("allocated from %s to %s of %s", first, last, all);
 }
 
-std::string threads_of(const Site& site) {
+// Nothing where only the thread allocated that has the program's own name: that is no news.
+std::string threads_of(const Site& site, const Profile& profile) {
   if (site.thread_names.empty()) return {};
+  constexpr size_t kKernelNameBytes = 15;
+  const auto has_this_name = [&site](const ProcessSummary& process) {
+    return program_name(process).substr(0, kKernelNameBytes) == site.thread_names.front();
+  };
+  const bool only_main = site.thread_names.size() == 1 && !site.more_thread_names;
+  if (only_main && std::any_of(profile.processes.begin(), profile.processes.end(), has_this_name)) return {};
   std::string text = site.thread_names.size() == 1 && !site.more_thread_names ? ", thread " : ", threads ";
   for (size_t index = 0; index < std::min(site.thread_names.size(), kShownThreads); ++index) {
     if (index > 0) text += ", ";
@@ -132,7 +131,8 @@ void write_site(const TextReport& report, size_t index) {
                         described_bytes(live.bytes), report.style.plain, described_blocks(live.blocks),
                         share.empty() ? "" : ", " + share);
   std::string details = allocated_when(site, report.profile.duration_ns) + ", " + freed_so_far(site);
-  details += threads_of(site);
+  details += threads_of(site, report.profile);
+  if (site.traces > 1) details += absl::StrFormat(", %d stacks (the largest is shown)", site.traces);
   if (site.processes > 1) details += absl::StrFormat(", %d processes", site.processes);
   if (report.options.full) details += ", fingerprint " + fingerprint_text(site.fingerprint);
   absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", details);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands below the sites in the text report: totals, processes, coverage.
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
-
-#include <absl/strings/str_format.h>
 
 #include "formats/human.h"
 #include "formats/text_parts.h"
@@ -87,25 +87,26 @@ Row process_row(const ProcessSummary& process) {
   return row;
 }
 
-void add(std::vector<std::string>& unseen, uint64_t count, const char* what) {
-  if (count > 0) unseen.push_back(human_count(count) + " " + what);
+// "1 frame", "2 frames": `noun` in the singular.
+void add(std::vector<std::string>& unseen, uint64_t count, const std::string& noun, const std::string& what) {
+  if (count > 0) unseen.push_back(human_count(count) + " " + noun + (count == 1 ? "" : "s") + what);
 }
 
 // Only what was lost, each in words.
 std::vector<std::string> unseen_in(const Profile& profile) {
   const Coverage& coverage = profile.coverage;
   std::vector<std::string> unseen;
-  add(unseen, coverage.dropped[0], "allocations (no memory for the table of live blocks)");
-  add(unseen, coverage.dropped[1], "allocations (no memory for another stack)");
-  add(unseen, coverage.dropped[2], "allocations (too many threads or signal handlers inside seep at once)");
-  add(unseen, coverage.dropped[3], "allocations (before the recording was set up)");
-  add(unseen, coverage.unread_records, "allocations (their part of the recording is damaged)");
-  add(unseen, coverage.missed_frees, "frees (the address was handed out again while its block was still live here)");
-  add(unseen, coverage.unknown_frees, "freed blocks whose allocation was not seen (or were freed twice)");
-  add(unseen, coverage.cut_traces, "stacks are cut: their outer frames could not be found");
-  add(unseen, coverage.failed_writes, "snapshots could not be written whole");
-  add(unseen, coverage.skipped_snapshots, "snapshots were skipped");
-  add(unseen, coverage.unreadable_streams, "streams could not be read whole");
+  add(unseen, coverage.dropped[0], "allocation", ": no memory for the table of live blocks");
+  add(unseen, coverage.dropped[1], "allocation", ": no memory for another stack");
+  add(unseen, coverage.dropped[2], "allocation", ": too many threads or signal handlers inside seep at once");
+  add(unseen, coverage.dropped[3], "allocation", ": before the recording was set up");
+  add(unseen, coverage.unread_records, "allocation", ": that part of the recording is damaged");
+  add(unseen, coverage.missed_frees, "free", ": the address was handed out again while its block was still live here");
+  add(unseen, coverage.unknown_frees, "free", " of blocks whose allocation was not seen (or that were freed twice)");
+  add(unseen, coverage.cut_traces, "stack", " cut short: the outer frames could not be found");
+  add(unseen, coverage.failed_writes, "snapshot", ": could not be written whole");
+  add(unseen, coverage.skipped_snapshots, "snapshot", ": skipped");
+  add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
   size_t named = 0;
   for (const ProcessSummary& process : profile.processes) {
     if (process.observed) continue;
@@ -113,7 +114,7 @@ std::vector<std::string> unseen_in(const Profile& profile) {
     unseen.push_back(absl::StrFormat("process %d, %s: %s", process.pid, program_name(process),
                                      printable(process.not_observed_reason)));
   }
-  if (named > kShownProcesses) add(unseen, named - kShownProcesses, "more processes were not observed");
+  if (named > kShownProcesses) add(unseen, named - kShownProcesses, "more process", ": not observed");
   return unseen;
 }
 
@@ -161,7 +162,8 @@ void write_totals(const TextReport& report) {
   write_rows(rows, report);
   const double temporary = profile.totals.temporary_blocks.value();
   if (temporary >= 1) {
-    absl::StrAppendFormat(&report.output, "  %s of the allocations were temporary: freed before the thread's next one.\n",
+    absl::StrAppendFormat(&report.output,
+                          "  %s of the allocations were temporary: freed before the thread's next one.\n",
                           human_share(temporary, profile.totals.alloc.blocks.value()));
   }
   report.output += '\n';
@@ -193,8 +195,11 @@ void write_coverage(const TextReport& report) {
                           count == 1 ? "the process" : absl::StrFormat("all %d processes", count));
     return;
   }
-  absl::StrAppendFormat(&report.output, "%sNot seen%s (%.4g %% of the allocations were):\n", report.style.accent,
-                        report.style.plain, 100 * profile.coverage.fraction());
+  const double fraction = profile.coverage.fraction();
+  const std::string seen = !profile.observed() ? ""
+                           : fraction == 1     ? " (every allocation of what was observed is counted)"
+                                               : absl::StrFormat(" (%.4g %% of the allocations were)", 100 * fraction);
+  absl::StrAppendFormat(&report.output, "%sNot seen%s%s:\n", report.style.accent, report.style.plain, seen);
   for (const std::string& what : unseen) absl::StrAppendFormat(&report.output, "  %s\n", what);
 }
 

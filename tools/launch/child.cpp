@@ -114,8 +114,8 @@ void Child::run_in_child() {
   close(request_[1]);
   close(answer_[0]);
   std::vector<std::string> path, command, environment;
-  const bool asked = read_strings(request_[0], path) && read_strings(request_[0], command) &&
-                     read_strings(request_[0], environment);
+  const bool asked =
+      read_strings(request_[0], path) && read_strings(request_[0], command) && read_strings(request_[0], environment);
   if (!asked) _exit(0);
   for (const std::string& setting : environment) {
     const size_t equals = setting.find('=');

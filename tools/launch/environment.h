@@ -10,7 +10,7 @@
 namespace seep {
 
 struct PreloadPlan {
-  std::string library;        // Absolute path of libseep.so.
+  std::string library;  // Absolute path of libseep.so.
   uint64_t sample_bytes = 1;
   std::string directory;      // Absolute; streams go there.
   std::string interval;       // As the user gave it; empty: the preload's default.

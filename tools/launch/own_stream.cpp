@@ -115,8 +115,7 @@ void write_stub(const StubFacts& facts, const ChildEnd& end) {
   stream.write(end_of(end, facts.started_monotonic_ns));
   const std::string name = facts.executable.substr(facts.executable.rfind('/') + 1);
   const std::string path = facts.directory + "/" + name + "." + std::to_string(facts.pid) + ".seep";
-  write_and_close(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), path,
-                  stream.bytes());
+  write_and_close(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), path, stream.bytes());
 }
 
 std::optional<proto::NotObserved> finish_stream(const std::string& directory, pid_t pid, const ChildEnd& end) {

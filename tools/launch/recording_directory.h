@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The directory that `seep run` records into: made, checked, and removed again where nothing came of it.
 //
-// Never removes anything but its own announce file, a directory that it made itself and that is empty, and, where it was
-// told to replace a recording, that recording's streams.
+// Never removes anything but its own announce file, a directory that it made itself and that is empty, and, where it
+// was told to replace a recording, that recording's streams.
 #pragma once
 
 #include <sys/types.h>
@@ -27,7 +27,7 @@ class RecordingDirectory {
   void keep() { keep_ = true; }  // The program was started.
   bool announced(pid_t pid) const;
   void remove_announce_file() const;
-  void remove_if_made() const;   // And empty.
+  void remove_if_made() const;  // And empty.
 
  private:
   void make();

@@ -3,9 +3,8 @@
 #include "leaks/estimate.h"
 
 #include <algorithm>
-#include <cmath>
-
 #include <boost/math/distributions/gamma.hpp>
+#include <cmath>
 
 namespace seep {
 namespace {
@@ -19,14 +18,13 @@ constexpr double kNormalQuantile = 1.959963984540054;
 
 // The quantile of the gamma distribution with a mean and a variance.
 double gamma_quantile(double mean, double variance, bool upper) {
-  if (mean <= 0) return 0;
-  if (variance <= 0) return mean;
+  if (mean <= 0 || variance <= 0) return std::max(mean, 0.0);
   const double shape = mean * mean / variance;
   const double scale = variance / mean;
   if (shape > kNormalShape) return mean + (upper ? kNormalQuantile : -kNormalQuantile) * std::sqrt(variance);
+  // Nearly all of the distribution is at zero, and the quantile is smaller than a double can hold.
+  if (shape < (upper ? 1e-3 : 1e-2)) return 0;
   const boost::math::gamma_distribution<double> distribution(shape, scale);
-  // A tiny shape has its lower quantile below what a double can hold.
-  if (!upper && shape < 0.01) return 0;
   return upper ? boost::math::quantile(boost::math::complement(distribution, kTail))
                : boost::math::quantile(distribution, kTail);
 }
@@ -55,15 +53,24 @@ double typical_weight(const Measure& measure) {
 
 }  // namespace
 
-double Measure::value() const { return exact + std::max(estimate, proven); }
+double Measure::value_of_samples() const { return std::max(estimate, proven); }
+
+double Measure::value() const { return exact + value_of_samples(); }
 
 std::optional<Interval> Measure::interval() const {
   if (!sampled) return std::nullopt;
   if (samples == 0) return Interval{exact, exact + kUnseenEvents * unseen_weight};
-  const double weight = std::sqrt(variance / static_cast<double>(samples));
-  const double low = gamma_quantile(estimate, variance, false);
-  const double high = gamma_quantile(estimate + weight, variance + weight * weight, true);
-  return Interval{exact + std::max(low, proven), exact + std::max({high, proven, estimate})};
+  const double seen = exact + proven;
+  const double unseen = estimate - proven;
+  if (unseen <= 0 || variance <= 0) return Interval{exact + value_of_samples(), exact + value_of_samples()};
+  const double block = proven / static_cast<double>(samples);
+  const double one_more = 1 + 1 / static_cast<double>(samples);
+  const double weight = variance / unseen;  // Of one unseen block.
+  const double unseen_blocks = unseen * one_more / weight;
+  const double low = gamma_quantile(unseen, variance, false) - block;
+  const double high =
+      gamma_quantile(unseen * one_more, variance * one_more, true) + std::min(1.0, unseen_blocks / kTail) * block;
+  return Interval{seen + std::clamp(low, 0.0, unseen), seen + std::max(high, unseen)};
 }
 
 Measure& Measure::operator+=(const Measure& other) {

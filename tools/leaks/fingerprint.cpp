@@ -2,10 +2,10 @@
 // Hashing stacks.
 #include "leaks/fingerprint.h"
 
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <array>
-
-#include <absl/strings/str_format.h>
 
 #include "symbols/stable_hash.h"
 
@@ -13,7 +13,7 @@ namespace seep {
 namespace {
 
 // What starts programs and threads: glibc, musl, their loaders, the C++ libraries' thread start.
-constexpr std::array<std::string_view, 8> kStartingModules = {"libc.so", "libc-",      "libpthread", "ld-linux",
+constexpr std::array<std::string_view, 8> kStartingModules = {"libc.so", "libc-",        "libpthread", "ld-linux",
                                                               "ld-musl", "libstdc++.so", "libc++.so",  "libgcc_s"};
 
 bool starts_program_or_thread(const Frame& frame) {
@@ -31,15 +31,21 @@ size_t runtime_frame_count(const Stack& stack) {
   return count == stack.size() && count > 0 ? count - 1 : count;
 }
 
-uint64_t fingerprint_of(const Stack& stack) {
-  size_t begin = runtime_frame_count(stack);
+size_t starting_frame_count(const Stack& stack) {
   size_t end = stack.size();
-  while (end > begin && starts_program_or_thread(*stack[end - 1])) --end;
-  // Nothing but runtime: then the runtime is what tells it from others.
-  if (begin == end) {
-    begin = 0;
-    end = stack.size();
-  }
+  while (end > 0 && starts_program_or_thread(*stack[end - 1])) --end;
+  return end > runtime_frame_count(stack) ? stack.size() - end : 0;
+}
+
+bool is_entry_point(const Frame& frame) {
+  if (frame.function == "_start" || frame.function == "_dl_start_user") return true;
+  // The loader's own, where it has no symbols.
+  return !frame.named && module_base_name(frame.module).starts_with("ld-");
+}
+
+uint64_t fingerprint_of(const Stack& stack) {
+  const size_t begin = runtime_frame_count(stack);
+  const size_t end = stack.size() - starting_frame_count(stack);
   StableHash hash;
   uint64_t previous = 0;
   for (size_t index = begin; index < end; ++index) {

@@ -25,6 +25,13 @@ using Stack = std::vector<const Frame*>;
 // How many frames at the inner end are runtime frames to be folded: never all of them.
 size_t runtime_frame_count(const Stack& stack);
 
+// How many frames at the outer end are the C and C++ runtimes' that start a program or a thread: never so many that
+// nothing is left between the two ends.
+size_t starting_frame_count(const Stack& stack);
+
+// Whether nothing can have called the frame: the first code of a process.
+bool is_entry_point(const Frame& frame);
+
 uint64_t fingerprint_of(const Stack& stack);
 
 // 16 hexadecimal digits.

@@ -97,7 +97,6 @@ void add_coverage(const ProcessRecording& process, const ProcessSummary& summary
   coverage.skipped_snapshots += loss.skipped_snapshots();
   for (const auto& [id, trace] : process.traces()) {
     coverage.recorded += static_cast<double>(trace.counters.alloc_blocks());
-    if (trace.cut != proto::Trace::WHOLE && trace.cut != proto::Trace::DEPTH_LIMIT) ++coverage.cut_traces;
   }
 }
 

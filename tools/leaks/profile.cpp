@@ -2,14 +2,14 @@
 // From streams to sites: request every address, symbolize, then merge traces by fingerprint.
 #include "leaks/profile.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
 #include <set>
 #include <tuple>
 #include <utility>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "leaks/fingerprint.h"
 #include "leaks/process_summary.h"
@@ -36,6 +36,11 @@ class ProcessModules {
   absl::flat_hash_map<uint32_t, Symbolizer::ModuleIndex> index_by_id_;
 };
 
+// The loader's entry has no unwind information, and needs none: nothing called it.
+bool is_cut(const TraceRecord& trace, const Stack& stack) {
+  return trace.cut != proto::Trace::WHOLE && !is_entry_point(*stack.back());
+}
+
 // A site while traces are being merged into it.
 struct SiteUnderWay {
   Site site;
@@ -59,10 +64,14 @@ class SiteMerger {
       const Stack stack = stack_of(process, modules, trace);
       SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
       add_trace(under_way, process, trace, stack, shift_ns);
+      if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(trace, stack)) ++cut_traces_;
     }
   }
 
   std::vector<Site> take_ranked();
+
+  // Traces whose outer frames could not be found, however deep a trace was allowed to be.
+  size_t cut_traces() const { return cut_traces_; }
 
  private:
   Stack stack_of(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace) const;
@@ -73,6 +82,7 @@ class SiteMerger {
   Frame lost_;
   Frame none_;
   absl::flat_hash_map<uint64_t, SiteUnderWay> sites_;
+  size_t cut_traces_ = 0;
 };
 
 Stack SiteMerger::stack_of(const ProcessRecording& process, const ProcessModules& modules,
@@ -108,7 +118,8 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& proc
   site.frames.clear();
   for (const Frame* frame : stack) site.frames.push_back(*frame);
   site.runtime_frames = runtime_frame_count(stack);
-  site.cut = trace.cut != proto::Trace::WHOLE;
+  site.starting_frames = starting_frame_count(stack);
+  site.cut = is_cut(trace, stack);
 }
 
 std::vector<Site> SiteMerger::take_ranked() {
@@ -198,6 +209,7 @@ Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
     profile.duration_ns = std::max(profile.duration_ns, shifts[index] + process.last_time_ns());
   }
   profile.sites = merger.take_ranked();
+  profile.coverage.cut_traces = merger.cut_traces();
   for (const Site& site : profile.sites) profile.totals += site.activity;
   profile.missing_symbols = symbolizer.missing();
   return profile;

@@ -26,6 +26,7 @@ struct Site {
   uint64_t fingerprint = 0;
   std::vector<Frame> frames;   // Innermost first, of the trace with the most live bytes.
   size_t runtime_frames = 0;   // So many of them, at the inner end, are runtime frames.
+  size_t starting_frames = 0;  // And so many, at the outer end, started the program or the thread.
   bool cut = false;            // There were more frames, outside of the last.
   Verdict verdict = Verdict::kLive;
   Activity activity;
@@ -60,18 +61,18 @@ struct ProcessSummary {
 
 // What the recording did not see.
 struct Coverage {
-  double recorded = 0;                 // Allocations (sampled: samples) that were recorded and read,
-  std::array<uint64_t, 4> dropped{};   // that were not recorded, by proto::Loss's four reasons in their order,
-  uint64_t unread_records = 0;         // and that were recorded and lost with damaged messages.
-  uint64_t cut_traces = 0;             // Records whose stack is cut, for another reason than depth.
+  double recorded = 0;                // Allocations (sampled: samples) that were recorded and read,
+  std::array<uint64_t, 4> dropped{};  // that were not recorded, by proto::Loss's four reasons in their order,
+  uint64_t unread_records = 0;        // and that were recorded and lost with damaged messages.
+  uint64_t cut_traces = 0;            // Stacks that are cut, for another reason than depth.
   uint64_t missed_frees = 0;
   uint64_t unknown_frees = 0;
   uint64_t failed_writes = 0;
   uint64_t skipped_snapshots = 0;
   size_t observed_processes = 0;
   size_t unobserved_processes = 0;
-  size_t unjudged_processes = 0;       // Observed, and a scan was asked for that could not finish.
-  size_t unreadable_streams = 0;       // Not read, or not whole.
+  size_t unjudged_processes = 0;  // Observed, and a scan was asked for that could not finish.
+  size_t unreadable_streams = 0;  // Not read, or not whole.
 
   uint64_t dropped_records() const;
   // Of recorded and dropped allocations; 0 where nothing was observed.
@@ -84,8 +85,8 @@ struct Profile {
   std::vector<Site> sites;  // Most live bytes first.
   Activity totals;          // Of all sites.
   Coverage coverage;
-  bool sampled = false;           // At least one process was.
-  uint64_t duration_ns = 0;       // From the first process's start to the last word of any.
+  bool sampled = false;      // At least one process was.
+  uint64_t duration_ns = 0;  // From the first process's start to the last word of any.
   std::vector<Symbolizer::MissingFile> missing_symbols;
 
   bool observed() const { return coverage.observed_processes > 0; }

@@ -7,7 +7,7 @@
 
 namespace seep {
 
-std::string this_boot_id();       // 16 bytes; empty where unreadable.
-uint64_t this_pid_namespace();    // An inode; 0 where unreadable.
+std::string this_boot_id();     // 16 bytes; empty where unreadable.
+uint64_t this_pid_namespace();  // An inode; 0 where unreadable.
 
 }  // namespace seep

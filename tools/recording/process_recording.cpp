@@ -2,9 +2,9 @@
 // Applying a stream's messages to the model.
 #include "recording/process_recording.h"
 
-#include <algorithm>
-
 #include <absl/strings/str_format.h>
+
+#include <algorithm>
 
 #include "error.h"
 #include "recording/framing.h"
@@ -58,8 +58,8 @@ void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset
   // The trace before, outermost node first: what the next one may share.
   std::vector<FrameTree::Node> path;
   for (const proto::Trace& trace : traces.traces()) {
-    const bool plausible = trace.id() != 0 && trace.modules_size() == trace.offsets_size() &&
-                           trace.shared_outer_frames() <= path.size();
+    const bool plausible =
+        trace.id() != 0 && trace.modules_size() == trace.offsets_size() && trace.shared_outer_frames() <= path.size();
     if (!plausible) {
       contradict(offset, absl::StrFormat("trace %u is malformed", trace.id()));
       path.clear();

@@ -5,12 +5,12 @@
 // about a trace is the truth about it, and a lost one is healed by the next. One thread; then read-only.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "recording/frame_tree.h"
 #include "recording/stream_reader.h"

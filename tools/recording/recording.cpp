@@ -2,11 +2,11 @@
 // Finding streams and reading them.
 #include "recording/recording.h"
 
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-
-#include <absl/strings/str_format.h>
 
 #include "recording/byte_source.h"
 #include "recording/process_liveness.h"

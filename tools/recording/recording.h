@@ -15,9 +15,9 @@
 namespace seep {
 
 struct Recording {
-  std::vector<std::string> paths;  // As they were asked for, or chosen.
+  std::vector<std::string> paths;                            // As they were asked for, or chosen.
   std::vector<std::unique_ptr<ProcessRecording>> processes;  // In the order of their start.
-  std::vector<Error> problems;     // One for each stream that could not be read whole.
+  std::vector<Error> problems;                               // One for each stream that could not be read whole.
 };
 
 // A path is a stream, or a directory with streams (not looked for any deeper).

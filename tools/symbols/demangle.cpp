@@ -45,8 +45,7 @@ bool is_operator_sign(std::string_view name, size_t at) {
   constexpr std::string_view kOperator = "operator";
   size_t sign_start = at;
   while (sign_start > 0 && std::string_view("<>-=").find(name[sign_start - 1]) != std::string_view::npos) --sign_start;
-  return sign_start >= kOperator.size() &&
-         name.substr(sign_start - kOperator.size(), kOperator.size()) == kOperator;
+  return sign_start >= kOperator.size() && name.substr(sign_start - kOperator.size(), kOperator.size()) == kOperator;
 }
 
 std::string without_template_arguments(std::string_view name) {
@@ -100,6 +99,7 @@ std::string qualified_name(std::string_view function) {
     }
   }
   name.resize(std::min(end, name.size()));
+  while (name.ends_with(' ')) name.pop_back();
   // A return type stands before the last space, unless that belongs to the name.
   for (size_t space = name.rfind(' '); space != std::string::npos && space > 0; space = name.rfind(' ', space - 1)) {
     if (space >= 8 && name.compare(space - 8, 8, "operator") == 0) continue;

@@ -6,12 +6,12 @@
 // not write. Each unit is indexed when an address first falls into it. One thread a file.
 #pragma once
 
+#include <elfutils/libdw.h>
+
 #include <cstdint>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <elfutils/libdw.h>
 
 #include "symbols/frame.h"
 

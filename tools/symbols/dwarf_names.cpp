@@ -48,7 +48,8 @@ std::string scope_name(Dwarf_Die& scope) {
     case DW_TAG_union_type:
     case DW_TAG_enumeration_type:
     case DW_TAG_interface_type:
-      return name == nullptr ? "{unnamed type}" : name;
+      // An unnamed class with functions is a lambda, as a rule: gcc gives it no name.
+      return name == nullptr ? "{lambda}" : name;
     case DW_TAG_module:
       return name == nullptr ? "" : name;
     case DW_TAG_subprogram:
@@ -104,8 +105,9 @@ std::string absolute_source_path(Dwarf_Die& unit, const char* name) {
   std::filesystem::path path = name;
   Dwarf_Attribute attribute;
   if (path.is_relative() && dwarf_attr(&unit, DW_AT_comp_dir, &attribute) != nullptr) {
+    // A relative directory is in the path already: libdw composes them.
     const char* directory = dwarf_formstring(&attribute);
-    if (directory != nullptr) path = std::filesystem::path(directory) / path;
+    if (directory != nullptr && *directory == '/') path = std::filesystem::path(directory) / path;
   }
   return path.lexically_normal().string();
 }

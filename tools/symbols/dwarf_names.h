@@ -2,10 +2,10 @@
 // Names and source files of DWARF functions. Pure reading of an open file; one thread a file.
 #pragma once
 
+#include <elfutils/libdw.h>
+
 #include <cstdint>
 #include <string>
-
-#include <elfutils/libdw.h>
 
 namespace seep {
 

@@ -2,6 +2,7 @@
 // Opening and verifying module files, by libdwfl.
 #include "symbols/module_file.h"
 
+#include <absl/strings/str_format.h>
 #include <elfutils/libdwelf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,8 +11,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-
-#include <absl/strings/str_format.h>
 
 namespace seep {
 namespace {
@@ -117,8 +116,7 @@ std::unique_ptr<ModuleFile> ModuleFile::open_by_debuginfod(const proto::Module& 
   Session session(dwfl_begin(&kCallbacks));
   if (session == nullptr) return nullptr;
   const uint64_t start = module.start() - module.load_bias();
-  Dwfl_Module* reported =
-      dwfl_report_module(session.get(), module.path().c_str(), start, start + module.size_bytes());
+  Dwfl_Module* reported = dwfl_report_module(session.get(), module.path().c_str(), start, start + module.size_bytes());
   if (reported == nullptr) return nullptr;
   const auto* build_id = reinterpret_cast<const unsigned char*>(module.build_id().data());
   if (dwfl_module_report_build_id(reported, build_id, static_cast<int>(module.build_id().size()), 0) != 0) {

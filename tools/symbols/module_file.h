@@ -5,12 +5,12 @@
 // time) is not the recorded one is refused. One thread a file.
 #pragma once
 
+#include <elfutils/libdwfl.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <elfutils/libdwfl.h>
 
 #include "seep.pb.h"
 
@@ -22,7 +22,8 @@ class ModuleFile {
   // it. Null where there is no such file; `why_not` then says why, in words that follow the path.
   static std::unique_ptr<ModuleFile> open(const proto::Module& module, std::string& why_not);
 
-  // Finding the separate debug file (by build id, .gnu_debuglink, debuginfod) is part of the first call. Null: no DWARF.
+  // Finding the separate debug file (by build id, .gnu_debuglink, debuginfod) is part of the first call. Null: no
+  // DWARF.
   Dwarf* dwarf();
   // Add to an address of the module's ELF headers to get one of dwarf().
   uint64_t dwarf_bias() const { return elf_bias_ - dwarf_bias_; }

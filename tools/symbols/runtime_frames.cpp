@@ -20,22 +20,57 @@ constexpr std::array<std::string_view, 2> kOperators = {"operator new", "operato
 // The standard libraries of C++ (libstdc++, libc++) and Rust. Their containers, strings, smart pointers and streams
 // hold memory for whoever uses them; only the frames at the inner end count, so a callback's own callers stay visible.
 constexpr std::array<std::string_view, 10> kLibraryNamespaces = {
-    "std::",          "__gnu_cxx::",    "__gnu_debug::", "alloc::",         "hashbrown::",
-    "<alloc::", "<std::", "<hashbrown::", "__rust_alloc", "__rdl_alloc"};
+    "std::",    "__gnu_cxx::", "__gnu_debug::", "alloc::",      "hashbrown::",
+    "<alloc::", "<std::",      "<hashbrown::",  "__rust_alloc", "__rdl_alloc"};
 
 // libc functions whose result is the caller's to free, or the caller's object: the ISO C and POSIX manual says so of
 // each. The names with underscores are what the same functions are called inside glibc, or with _FORTIFY_SOURCE.
-constexpr std::array<std::string_view, 46> kLibcFunctions = {
-    "strdup",         "__strdup",       "strndup",     "__strndup",      "wcsdup",
-    "asprintf",       "__asprintf",     "vasprintf",   "__vasprintf",    "__vasprintf_internal",
-    "__asprintf_chk", "__vasprintf_chk", "getline",    "__getline",      "getdelim",
-    "__getdelim",     "_IO_getdelim",   "_IO_getline", "realpath",       "__realpath",
-    "realpath_stk",   "__realpath_chk", "getcwd",      "__getcwd",       "get_current_dir_name",
-    "canonicalize_file_name", "fopen",  "_IO_new_fopen", "__fopen_internal", "_IO_fopen",
-    "fdopen",         "_IO_new_fdopen", "fopencookie", "open_memstream", "fmemopen",
-    "opendir",        "__opendir",      "__alloc_dir", "fdopendir",      "scandir",
-    "__scandir64_tail", "popen",        "_IO_new_popen", "reallocarray", "__libc_reallocarray",
-    "tempnam"};
+constexpr std::array<std::string_view, 46> kLibcFunctions = {"strdup",
+                                                             "__strdup",
+                                                             "strndup",
+                                                             "__strndup",
+                                                             "wcsdup",
+                                                             "asprintf",
+                                                             "__asprintf",
+                                                             "vasprintf",
+                                                             "__vasprintf",
+                                                             "__vasprintf_internal",
+                                                             "__asprintf_chk",
+                                                             "__vasprintf_chk",
+                                                             "getline",
+                                                             "__getline",
+                                                             "getdelim",
+                                                             "__getdelim",
+                                                             "_IO_getdelim",
+                                                             "_IO_getline",
+                                                             "realpath",
+                                                             "__realpath",
+                                                             "realpath_stk",
+                                                             "__realpath_chk",
+                                                             "getcwd",
+                                                             "__getcwd",
+                                                             "get_current_dir_name",
+                                                             "canonicalize_file_name",
+                                                             "fopen",
+                                                             "_IO_new_fopen",
+                                                             "__fopen_internal",
+                                                             "_IO_fopen",
+                                                             "fdopen",
+                                                             "_IO_new_fdopen",
+                                                             "fopencookie",
+                                                             "open_memstream",
+                                                             "fmemopen",
+                                                             "opendir",
+                                                             "__opendir",
+                                                             "__alloc_dir",
+                                                             "fdopendir",
+                                                             "scandir",
+                                                             "__scandir64_tail",
+                                                             "popen",
+                                                             "_IO_new_popen",
+                                                             "reallocarray",
+                                                             "__libc_reallocarray",
+                                                             "tempnam"};
 
 // A stream's buffer, allocated at its first use: it belongs to the stream's user.
 constexpr std::array<std::string_view, 4> kStreamBuffers = {"_IO_file_doallocate", "_IO_doallocbuf",
@@ -43,11 +78,12 @@ constexpr std::array<std::string_view, 4> kStreamBuffers = {"_IO_file_doallocate
 
 // Allocate-or-abort wrappers with a fixed name in many programs: GLib's, and the x-functions of gnulib and libiberty.
 constexpr std::array<std::string_view, 35> kWrappers = {
-    "g_malloc",  "g_malloc0",  "g_malloc_n", "g_malloc0_n",    "g_realloc",  "g_realloc_n",    "g_try_malloc",
-    "g_try_malloc0", "g_slice_alloc", "g_slice_alloc0", "g_slice_copy", "g_strdup", "g_strndup", "g_strdup_printf",
-    "g_strdup_vprintf", "g_strconcat", "g_memdup", "g_memdup2", "xmalloc",    "xzalloc",        "xcalloc",
-    "xrealloc",  "xreallocarray", "xnmalloc", "xstrdup",       "xstrndup",   "xmemdup",        "xmemdup0",
-    "xasprintf", "xvasprintf", "ximalloc",   "xpalloc",        "x2realloc",  "x2nrealloc",     "ximemdup"};
+    "g_malloc",     "g_malloc0",       "g_malloc_n",       "g_malloc0_n",    "g_realloc",     "g_realloc_n",
+    "g_try_malloc", "g_try_malloc0",   "g_slice_alloc",    "g_slice_alloc0", "g_slice_copy",  "g_strdup",
+    "g_strndup",    "g_strdup_printf", "g_strdup_vprintf", "g_strconcat",    "g_memdup",      "g_memdup2",
+    "xmalloc",      "xzalloc",         "xcalloc",          "xrealloc",       "xreallocarray", "xnmalloc",
+    "xstrdup",      "xstrndup",        "xmemdup",          "xmemdup0",       "xasprintf",     "xvasprintf",
+    "ximalloc",     "xpalloc",         "x2realloc",        "x2nrealloc",     "ximemdup"};
 
 template <typename Table>
 bool contains(const Table& table, std::string_view name) {

@@ -46,8 +46,7 @@ SymbolTable::SymbolTable(const ModuleFile& file) {
     GElf_Addr address = 0;
     GElf_Word section_index = SHN_UNDEF;
     Elf* elf = nullptr;
-    const char* name =
-        dwfl_module_getsym_info(file.module(), index, &symbol, &address, &section_index, &elf, nullptr);
+    const char* name = dwfl_module_getsym_info(file.module(), index, &symbol, &address, &section_index, &elf, nullptr);
     if (name == nullptr || *name == '\0' || !is_function(symbol, elf, section_index)) continue;
     symbols_.push_back({address - file.elf_bias(), symbol.st_size, rank_of(name, symbol), name});
   }

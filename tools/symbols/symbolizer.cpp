@@ -2,10 +2,10 @@
 // Asking a module's DWARF, then its symbols, then nobody.
 #include "symbols/symbolizer.h"
 
+#include <absl/strings/str_format.h>
+
 #include <memory>
 #include <optional>
-
-#include <absl/strings/str_format.h>
 
 #include "symbols/dwarf_frames.h"
 #include "symbols/module_file.h"

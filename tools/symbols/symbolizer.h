@@ -6,13 +6,13 @@
 // the caller's. Never throws for want of symbols: what has none is "module+0xoffset", and missing() says why.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "seep.pb.h"
 #include "symbols/frame.h"

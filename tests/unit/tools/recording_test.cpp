@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model of a stream, and the files and directories that recordings are read from.
+#include "recording/recording.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include "recording/host_identity.h"
+#include "recording/process_liveness.h"
+#include "test_streams.h"
+
+namespace seep {
+namespace {
+
+using testing::small_recording;
+using testing::stream_of;
+using testing::TemporaryDirectory;
+
+ProcessRecording model_of(const std::vector<proto::Message>& messages) {
+  ProcessRecording process("test.seep");
+  for (const proto::Message& message : messages) process.apply(message, 0);
+  return process;
+}
+
+std::vector<uint64_t> offsets_of(const ProcessRecording& process, uint32_t trace) {
+  std::vector<uint64_t> offsets;
+  process.frames().for_each_frame(process.traces().at(trace).innermost,
+                                  [&](const FrameTree::Frame& frame) { offsets.push_back(frame.offset); });
+  return offsets;
+}
+
+// What the problems of reading a path say, one a line.
+std::string problems_of(const std::string& path) {
+  std::string text;
+  for (const Error& problem : load_recording({path}).problems) text += std::string(problem.what()) + "\n";
+  return text;
+}
+
+TEST(ProcessRecording, HoldsWhatTheStreamSays) {
+  const ProcessRecording process = model_of(small_recording());
+  EXPECT_EQ(process.header().pid(), 4242u);
+  EXPECT_TRUE(process.exact());
+  EXPECT_EQ(process.modules().size(), 2u);
+  EXPECT_EQ(process.traces().size(), 2u);
+  EXPECT_EQ(process.snapshots().size(), 1u);
+  EXPECT_EQ(process.snapshots()[0].read_live_bytes, 933u);
+  EXPECT_EQ(process.traces().at(1).counters.alloc_bytes(), 1000u);
+  EXPECT_EQ(process.thread_name(1), "worker");
+  EXPECT_EQ(process.last_time_ns(), 11'000'000u);
+  EXPECT_EQ(process.unread_blocks(), 0u);
+  ASSERT_TRUE(process.end().has_value());
+  EXPECT_FALSE(process.contradiction().has_value());
+}
+
+TEST(ProcessRecording, GivesSharedOuterFramesBack) {
+  const ProcessRecording process = model_of(small_recording());
+  EXPECT_EQ(offsets_of(process, 1), (std::vector<uint64_t>{0x2000, 0x1000}));
+  EXPECT_EQ(offsets_of(process, 2), (std::vector<uint64_t>{0x3000, 0x1000}));
+}
+
+TEST(ProcessRecording, LaterCountersReplaceEarlierOnes) {
+  auto messages = small_recording();
+  proto::Message later;
+  testing::add_counters(later, 1, 20, 2000, 20, 2000);
+  messages.insert(messages.end() - 1, later);
+  const ProcessRecording process = model_of(messages);
+  EXPECT_EQ(process.traces().at(1).counters.free_blocks(), 20u);
+}
+
+TEST(ProcessRecording, SaysWhatALostMessageHeld) {
+  auto messages = small_recording();
+  messages.erase(messages.begin() + 3);  // The counters.
+  EXPECT_EQ(model_of(messages).unread_blocks(), 13u);
+}
+
+TEST(ProcessRecording, RefusesANewerVersionAndReadsThisOne) {
+  try {
+    model_of({testing::header_message(1, 2)});
+    FAIL() << "a newer version was read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kUnreadable);
+    EXPECT_NE(std::string(error.what()).find("version 2"), std::string::npos) << error.what();
+  }
+}
+
+TEST(ProcessRecording, NamesContradictionsAndGoesOn) {
+  auto messages = small_recording();
+  messages[2].mutable_traces()->mutable_traces(1)->set_shared_outer_frames(77);
+  const ProcessRecording process = model_of(messages);
+  ASSERT_TRUE(process.contradiction().has_value());
+  EXPECT_NE(process.contradiction()->find("trace 2"), std::string::npos);
+  EXPECT_EQ(offsets_of(process, 1).size(), 2u);
+  EXPECT_EQ(process.traces().at(2).innermost, FrameTree::kNoNode);
+}
+
+TEST(ProcessRecording, DeepSharedStacksTakeMemoryInProportionToTheStream) {
+  proto::Message traces;
+  for (uint32_t id = 1; id <= 20'000; ++id) {
+    proto::Trace& trace = *traces.mutable_traces()->add_traces();
+    trace.set_id(id);
+    trace.add_modules(0);
+    trace.add_offsets(id);
+    trace.set_shared_outer_frames(id - 1);
+  }
+  const ProcessRecording process = model_of({testing::header_message(), traces});
+  EXPECT_EQ(process.frames().frame_count(), 20'000u);
+  EXPECT_EQ(offsets_of(process, 20'000).size(), 20'000u);
+}
+
+TEST(Loading, RefusesWhatIsNoRecordingInOneLineEach) {
+  const TemporaryDirectory directory;
+  const auto check = [](const std::string& path, const std::string& words) {
+    const std::string problems = problems_of(path);
+    EXPECT_EQ(std::count(problems.begin(), problems.end(), '\n'), 1) << problems;
+    EXPECT_NE(problems.find(words), std::string::npos) << problems;
+    EXPECT_NE(problems.find(path), std::string::npos) << problems;
+    EXPECT_TRUE(load_recording({path}).processes.empty());
+  };
+  check(directory.write("empty.seep", ""), "is empty");
+  check(directory.write("text.seep", "hello, this is no recording\n"), "is not a seep recording");
+  check(directory.write("zeros.seep", std::string(1000, '\0')), "is not a seep recording");
+  check(directory.path("absent.seep"), "No such file");
+  check(directory.write("newer.seep", stream_of({testing::header_message(1, 7)})), "version 7");
+  const std::string good = directory.write("good", stream_of(small_recording()));
+  ASSERT_EQ(symlink(good.c_str(), directory.path("link.seep").c_str()), 0);
+  check(directory.path("link.seep"), "symbolic link");
+  ASSERT_EQ(mkfifo(directory.path("pipe.seep").c_str(), 0600), 0);
+  check(directory.path("pipe.seep"), "not a regular file");
+  ASSERT_EQ(mkdir(directory.path("nothing").c_str(), 0700), 0);
+  check(directory.path("nothing"), "no recording");
+}
+
+TEST(Loading, RefusesAnotherUsersFileUnlessRoot) {
+  if (geteuid() != 0) GTEST_SKIP() << "not run: only root can make another user's file";
+  const TemporaryDirectory directory;
+  const std::string path = directory.write("theirs.seep", stream_of(small_recording()));
+  ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  ASSERT_EQ(chmod(directory.path().c_str(), 0755), 0);
+  EXPECT_EQ(problems_of(path), "");
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool changed = setuid(65533) == 0;
+    _exit(changed && problems_of(path).find("another user") != std::string::npos ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Loading, ADirectoryIsItsStreamsAndNothingElse) {
+  const TemporaryDirectory directory;
+  directory.write("a.seep", stream_of(small_recording()));
+  directory.write("b.seep", stream_of(small_recording()));
+  directory.write("notes.txt", "not a stream");
+  const Recording recording = load_recording({directory.path()});
+  EXPECT_EQ(recording.processes.size(), 2u);
+  EXPECT_TRUE(recording.problems.empty());
+}
+
+TEST(Loading, ABadStreamAmongGoodOnesIsAProblemBesideThem) {
+  const TemporaryDirectory directory;
+  directory.write("a.seep", stream_of(small_recording()));
+  directory.write("b.seep", "nonsense");
+  const Recording recording = load_recording({directory.path()});
+  EXPECT_EQ(recording.processes.size(), 1u);
+  ASSERT_EQ(recording.problems.size(), 1u);
+  EXPECT_EQ(recording.problems[0].path(), directory.path("b.seep"));
+}
+
+TEST(Loading, NamesTheByteWhereAFileIsCut) {
+  const TemporaryDirectory directory;
+  const std::string stream = stream_of(small_recording());
+  const std::string path = directory.write("cut.seep", stream.substr(0, stream.size() - 3));
+  const Recording recording = load_recording({path});
+  ASSERT_EQ(recording.problems.size(), 1u);
+  const uint64_t end_size = encode_message(testing::end_message(), 5).size();
+  EXPECT_EQ(recording.problems[0].offset(), stream.size() - end_size);
+  EXPECT_EQ(recording.processes[0]->traces().size(), 2u);
+}
+
+TEST(Liveness, KnowsItsOwnProcessAndNoOther) {
+  proto::Message message = testing::header_message();
+  proto::Header& header = *message.mutable_header();
+  header.set_pid(static_cast<uint32_t>(getpid()));
+  header.set_boot_id(this_boot_id());
+  header.set_pid_namespace(this_pid_namespace());
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 2));
+  std::string field;
+  for (int number = 3; number <= 22; ++number) fields >> field;
+  header.set_process_start_ticks(std::stoull(field));
+  EXPECT_TRUE(is_running(model_of({message})));
+
+  proto::Message reused = message;
+  reused.mutable_header()->set_process_start_ticks(header.process_start_ticks() + 1);
+  EXPECT_FALSE(is_running(model_of({reused})));
+  proto::Message other_boot = message;
+  other_boot.mutable_header()->set_boot_id("another boot's id");
+  EXPECT_FALSE(is_running(model_of({other_boot})));
+  proto::Message other_namespace = message;
+  other_namespace.mutable_header()->set_pid_namespace(header.pid_namespace() + 1);
+  EXPECT_FALSE(is_running(model_of({other_namespace})));
+}
+
+}  // namespace
+}  // namespace seep

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+// What reports say: sites merged over traces and processes, the JSON contract key by key, and of the text what a reader
+// relies on, never its layout.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "formats/format.h"
+#include "test_streams.h"
+
+namespace seep {
+namespace {
+
+using nlohmann::json;
+using testing::small_recording;
+using testing::stream_of;
+using testing::TemporaryDirectory;
+
+using Messages = std::vector<proto::Message>;
+
+Profile profile_of(const std::vector<Messages>& streams) {
+  const TemporaryDirectory directory;
+  for (size_t index = 0; index < streams.size(); ++index) {
+    directory.write(std::to_string(index) + ".seep", stream_of(streams[index]));
+  }
+  Symbolizer symbolizer;
+  return build_profile(load_recording({directory.path()}), symbolizer, [](size_t, size_t) {});
+}
+
+std::string text_of(const Profile& profile, ReportOptions options = {}) {
+  if (options.next_command_paths.empty()) options.next_command_paths = "DIR";
+  std::string output;
+  write_text_report(profile, options, output);
+  return output;
+}
+
+json json_of(const Profile& profile, const ReportOptions& options = {}) {
+  std::string output;
+  write_json_report(profile, options, output);
+  return json::parse(output);
+}
+
+bool contains(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
+
+// The small recording, sampled: the plain counts are of samples now.
+Messages sampled_recording() {
+  Messages messages = small_recording();
+  messages[0].mutable_header()->set_sample_bytes(524288);
+  for (auto& counters : *messages[3].mutable_counters()->mutable_counters()) {
+    const double live = static_cast<double>(counters.alloc_blocks() - counters.free_blocks());
+    const auto fill = [](proto::WeightedSum& sum, double samples) {
+      sum.set_blocks(samples * 5000);
+      sum.set_bytes(samples * 524288);
+      sum.set_blocks_variance(static_cast<float>(samples * 5000 * 5000));
+      sum.set_bytes_variance(static_cast<float>(samples * 524288 * 524288));
+    };
+    fill(*counters.mutable_alloc_estimate(), static_cast<double>(counters.alloc_blocks()));
+    fill(*counters.mutable_live_estimate(), live);
+    fill(*counters.mutable_temporary_estimate(), static_cast<double>(counters.temporary_blocks()));
+  }
+  return messages;
+}
+
+Messages unobserved_recording() {
+  proto::Message header = testing::header_message();
+  header.mutable_header()->mutable_not_observed()->set_reason(proto::NotObserved::STATICALLY_LINKED);
+  return {header, testing::end_message()};
+}
+
+TEST(Profile, MergesTracesToRankedSites) {
+  const Profile profile = profile_of({small_recording()});
+  ASSERT_EQ(profile.sites.size(), 2u);
+  EXPECT_EQ(profile.sites[0].activity.live.bytes.value(), 600);
+  EXPECT_EQ(profile.sites[1].activity.live.bytes.value(), 333);
+  EXPECT_EQ(profile.totals.live.bytes.value(), 933);
+  EXPECT_EQ(profile.totals.alloc.blocks.value(), 13);
+}
+
+TEST(Profile, AddsTheSameSiteOfSeveralProcesses) {
+  Messages later = small_recording();
+  later[0].mutable_header()->set_started_unix_ns(1'700'000'003'000'000'000);
+  const Profile profile = profile_of({small_recording(), later});
+  ASSERT_EQ(profile.sites.size(), 2u);
+  EXPECT_EQ(profile.sites[0].activity.live.bytes.value(), 1200);
+  EXPECT_EQ(profile.sites[0].processes, 2u);
+  EXPECT_EQ(profile.sites[0].first_allocated_ns, 1'000'000u);
+  EXPECT_EQ(profile.sites[0].last_allocated_ns, 3'005'000'000u);
+  EXPECT_EQ(profile.duration_ns, 3'011'000'000u);
+}
+
+TEST(Profile, CountsOfLostStacksAreNotLost) {
+  Messages messages = small_recording();
+  messages.erase(messages.begin() + 2);  // The traces.
+  const Profile profile = profile_of({messages});
+  ASSERT_EQ(profile.sites.size(), 1u);
+  EXPECT_EQ(profile.sites[0].activity.live.bytes.value(), 933);
+  EXPECT_TRUE(contains(profile.sites[0].frames[0].function, "lost"));
+}
+
+TEST(JsonReport, HasTheKeysOfTheContract) {
+  const json report = json_of(profile_of({small_recording()}));
+  EXPECT_EQ(report["schema"], "seep.report/1");
+  const json& process = report["processes"][0];
+  EXPECT_EQ(process["pid"], 4242);
+  EXPECT_EQ(process["ppid"], 1);
+  EXPECT_EQ(process["executable"], "/opt/demo/server");
+  EXPECT_EQ(process["command"], json::array({"./server"}));
+  EXPECT_EQ(process["sample_bytes"], 1);
+  EXPECT_EQ(process["ended"], "exit");
+  EXPECT_EQ(process["exit_status"], 0);
+  EXPECT_TRUE(process["signal"].is_null());
+  EXPECT_EQ(process["snapshots"], 1);
+  EXPECT_EQ(process["inherited_bytes"], 0);
+  EXPECT_EQ(process["inherited_blocks"], 0);
+  const json& site = report["sites"][0];
+  EXPECT_EQ(site["live_bytes"], 600);
+  EXPECT_EQ(site["live_blocks"], 6);
+  EXPECT_EQ(site["alloc_bytes"], 1000);
+  EXPECT_EQ(site["alloc_blocks"], 10);
+  EXPECT_EQ(site["temporary_blocks"], 2);
+  EXPECT_EQ(site["verdict"], "live");
+  EXPECT_EQ(site["fingerprint"].get<std::string>().size(), 16u);
+  EXPECT_EQ(site["first_allocated_ns"], 1'000'000);
+  EXPECT_EQ(site["last_allocated_ns"], 5'000'000);
+  for (const char* key : {"function", "file", "line", "module", "inlined", "runtime"}) {
+    EXPECT_TRUE(site["frames"][0].contains(key)) << key;
+  }
+  const json& coverage = report["coverage"];
+  EXPECT_EQ(coverage["fraction"], 1);
+  EXPECT_EQ(coverage["dropped_records"], 0);
+  EXPECT_EQ(coverage["cut_traces"], 0);
+  EXPECT_EQ(coverage["unobserved_processes"], 0);
+  EXPECT_EQ(coverage["unjudged_processes"], 0);
+  EXPECT_EQ(report["totals"]["live_bytes"], 933);
+}
+
+TEST(JsonReport, HasNoVerdictSumsWhereNoScanRanAndNoIntervalsWhereExact) {
+  const std::string text = json_of(profile_of({small_recording()})).dump();
+  EXPECT_FALSE(contains(text, "definite"));
+  EXPECT_FALSE(contains(text, "_interval"));
+}
+
+TEST(JsonReport, HasIntervalsWhereSampled) {
+  const json report = json_of(profile_of({sampled_recording()}));
+  for (const char* key : {"live_bytes", "live_blocks", "alloc_bytes", "alloc_blocks", "temporary_blocks"}) {
+    for (const json& row : {report["totals"], report["sites"][0]}) {
+      const json& interval = row[std::string(key) + "_interval"];
+      ASSERT_EQ(interval.size(), 2u) << key;
+      EXPECT_LE(interval[0], row[key]) << key;
+      EXPECT_GE(interval[1], row[key]) << key;
+    }
+  }
+  EXPECT_EQ(report["totals"]["live_bytes"], 9 * 524288);
+}
+
+TEST(JsonReport, TopLimitsSitesAndNotTotals) {
+  const json report = json_of(profile_of({small_recording()}), {.top = 1});
+  EXPECT_EQ(report["sites"].size(), 1u);
+  EXPECT_EQ(report["totals"]["live_bytes"], 933);
+}
+
+TEST(JsonReport, HowProcessesEnded) {
+  Messages killed = small_recording();
+  killed.back().mutable_end()->set_how(proto::End::SIGNAL);
+  killed.back().mutable_end()->set_exit_status_known(false);
+  killed.back().mutable_end()->set_signal(9);
+  const json signalled = json_of(profile_of({killed}))["processes"][0];
+  EXPECT_EQ(signalled["ended"], "signal");
+  EXPECT_EQ(signalled["signal"], 9);
+  EXPECT_TRUE(signalled["exit_status"].is_null());
+  Messages unfinished = small_recording();
+  unfinished.pop_back();
+  EXPECT_EQ(json_of(profile_of({unfinished}))["processes"][0]["ended"], "unknown");
+}
+
+TEST(JsonReport, LossLowersTheFraction) {
+  Messages lossy = small_recording();
+  lossy[4].mutable_snapshot()->mutable_loss()->set_dropped_region_full(13);
+  const json coverage = json_of(profile_of({lossy}))["coverage"];
+  EXPECT_EQ(coverage["dropped_records"], 13);
+  EXPECT_EQ(coverage["fraction"], 0.5);
+  Messages damaged = small_recording();
+  damaged.erase(damaged.begin() + 3);
+  EXPECT_LT(json_of(profile_of({damaged}))["coverage"]["fraction"], 1);
+}
+
+TEST(JsonReport, CutStacksAreCountedButForDepth) {
+  Messages messages = small_recording();
+  messages[2].mutable_traces()->mutable_traces(0)->set_cut(proto::Trace::DEPTH_LIMIT);
+  EXPECT_EQ(json_of(profile_of({messages}))["coverage"]["cut_traces"], 0);
+  messages[2].mutable_traces()->mutable_traces(0)->set_cut(proto::Trace::OUTSIDE_STACK);
+  EXPECT_EQ(json_of(profile_of({messages}))["coverage"]["cut_traces"], 1);
+}
+
+TEST(TextReport, AnswersTheFiveQuestions) {
+  const std::string text = text_of(profile_of({small_recording()}));
+  EXPECT_TRUE(contains(text, "933 bytes")) << text;      // How much,
+  EXPECT_TRUE(contains(text, "2 sites")) << text;        // in how many,
+  EXPECT_TRUE(contains(text, "libparse.so.1")) << text;  // which,
+  EXPECT_TRUE(contains(text, "after 1 ms")) << text;     // since when,
+  EXPECT_TRUE(contains(text, "Exact")) << text;          // how sure.
+  EXPECT_TRUE(contains(text, "not yet leaked")) << text;
+  EXPECT_TRUE(contains(text, "4 of 10 freed")) << text;
+  EXPECT_TRUE(contains(text, "never freed")) << text;
+  EXPECT_TRUE(contains(text, "thread worker")) << text;
+  EXPECT_TRUE(contains(text, "\nNext: ")) << text;
+}
+
+// The numbers of the totals table, row by row.
+std::vector<std::vector<uint64_t>> table_of(const std::string& text) {
+  std::vector<std::vector<uint64_t>> rows;
+  std::istringstream lines(text.substr(text.find("Totals")));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && rows.size() < 3) {
+    std::istringstream words(line);
+    std::vector<uint64_t> row;
+    for (std::string word; words >> word;) {
+      std::erase(word, ',');
+      std::erase(word, '~');
+      if (!word.empty() && std::all_of(word.begin(), word.end(), ::isdigit)) row.push_back(std::stoull(word));
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST(TextReport, TotalsAddUpWhateverIsShown) {
+  for (const Messages& messages : {small_recording(), sampled_recording()}) {
+    auto rows = table_of(text_of(profile_of({messages}), {.top = 1}));
+    ASSERT_EQ(rows.size(), 3u);
+    for (auto* row : {&rows[0], &rows[1]}) row->erase(row->begin());  // How many sites.
+    ASSERT_EQ(rows[0].size(), rows[2].size());
+    for (size_t column = 0; column < rows[2].size(); ++column) {
+      EXPECT_EQ(rows[0][column] + rows[1][column], rows[2][column]) << "column " << column;
+    }
+  }
+}
+
+TEST(TextReport, OfASampledRecordingHasIntervals) {
+  const std::string text = text_of(profile_of({sampled_recording()}));
+  EXPECT_TRUE(contains(text, "about")) << text;
+  EXPECT_TRUE(contains(text, "95 %")) << text;
+  EXPECT_TRUE(contains(text, "Sampled")) << text;
+  EXPECT_FALSE(contains(text, "Exact")) << text;
+}
+
+TEST(TextReport, OfNothingObservedSaysSoAndNothingElse) {
+  const Profile profile = profile_of({unobserved_recording()});
+  EXPECT_FALSE(profile.observed());
+  EXPECT_EQ(profile.coverage.fraction(), 0);
+  for (const bool full : {false, true}) {
+    const std::string text = text_of(profile, {.full = full});
+    EXPECT_TRUE(contains(text, "Nothing was observed")) << text;
+    EXPECT_TRUE(contains(text, "statically linked")) << text;
+    for (const char* never : {"no leak", "No leak", "Nothing was live", "Still live", "Nothing was missed", "freed"}) {
+      EXPECT_FALSE(contains(text, never)) << never << " in:\n" << text;
+    }
+  }
+  EXPECT_EQ(json_of(profile)["coverage"]["unobserved_processes"], 1);
+}
+
+TEST(TextReport, AHeaderAloneIsNothingObserved) { EXPECT_FALSE(profile_of({{testing::header_message()}}).observed()); }
+
+TEST(TextReport, NamesAnUnobservedProcessAmongObservedOnes) {
+  const Profile profile = profile_of({small_recording(), unobserved_recording()});
+  EXPECT_TRUE(profile.observed());
+  const std::string text = text_of(profile);
+  EXPECT_TRUE(contains(text, "Not seen")) << text;
+  EXPECT_TRUE(contains(text, "statically linked")) << text;
+  EXPECT_TRUE(contains(text, "Still live")) << text;
+}
+
+TEST(TextReport, SaysEachLossInWordsAndOnlyThose) {
+  EXPECT_TRUE(contains(text_of(profile_of({small_recording()})), "Nothing was missed"));
+  Messages lossy = small_recording();
+  lossy[4].mutable_snapshot()->mutable_loss()->set_dropped_nested(1'234);
+  const std::string text = text_of(profile_of({lossy}));
+  EXPECT_TRUE(contains(text, "1,234 allocations")) << text;
+  EXPECT_FALSE(contains(text, "Nothing was missed")) << text;
+  EXPECT_FALSE(contains(text, "snapshots")) << text;
+}
+
+TEST(TextReport, WhereAllWasFreedSaysThatAndHowSure) {
+  Messages clean = small_recording();
+  for (auto& counters : *clean[3].mutable_counters()->mutable_counters()) {
+    counters.set_free_blocks(counters.alloc_blocks());
+    counters.set_free_bytes(counters.alloc_bytes());
+  }
+  EXPECT_TRUE(contains(text_of(profile_of({clean})), "Nothing was live at exit"));
+  clean[0].mutable_header()->set_sample_bytes(524288);
+  const std::string sampled = text_of(profile_of({clean}));
+  EXPECT_FALSE(contains(sampled, "Nothing was live")) << sampled;
+  EXPECT_TRUE(contains(sampled, "can hide")) << sampled;
+}
+
+TEST(TextReport, HasNoColoursUnlessAsked) {
+  const Profile profile = profile_of({small_recording()});
+  EXPECT_FALSE(contains(text_of(profile), "\033"));
+  EXPECT_TRUE(contains(text_of(profile, {.color = true}), "\033[1m"));
+}
+
+TEST(TextReport, LetsNoNameSteerTheTerminal) {
+  Messages evil = small_recording();
+  evil[0].mutable_header()->set_command(0, "\033]0;owned\a");
+  evil[0].mutable_header()->set_executable("/x/\033[2J");
+  evil[1].mutable_modules()->mutable_modules(0)->set_path("/x/\033[31m.so");
+  evil[3].mutable_counters()->mutable_thread_names(0)->set_name("\033[5m");
+  const Profile profile = profile_of({evil, evil});
+  EXPECT_FALSE(contains(text_of(profile), "\033"));
+  EXPECT_FALSE(contains(text_of(profile, {.full = true}), "\033"));
+}
+
+TEST(Formats, AreFoundByName) {
+  EXPECT_NE(find_format("text"), nullptr);
+  EXPECT_NE(find_format("json"), nullptr);
+  EXPECT_EQ(find_format("papyrus"), nullptr);
+}
+
+}  // namespace
+}  // namespace seep
