@@ -3,23 +3,24 @@
 // The bounds of the current stack; see stack_memory.h.
 #include "preload/unwind/stack_memory.h"
 
+#include <cerrno>
+
 #include "record/system.h"
 
 namespace seep {
 namespace {
 
 constexpr uintptr_t kPageBytes = 4096;
-constexpr uintptr_t kLargestThreadStack = 1 << 30;
+constexpr uintptr_t kLargestThreadStack = 256 << 20;
 
 uintptr_t page_of(uintptr_t address) { return address & ~(kPageBytes - 1); }
 
-bool all_mapped(uintptr_t low, uintptr_t high, char* scratch) {
-  constexpr uintptr_t kStep = kStackScratchBytes * kPageBytes;  // mincore answers one byte a page.
-  for (uintptr_t at = page_of(low); at < high; at += kStep) {
-    const uintptr_t bytes = high - at < kStep ? high - at : kStep;
-    if (system_call(SYS_mincore, static_cast<long>(at), static_cast<long>(bytes), sys::as_long(scratch)) != 0) {
-      return false;
-    }
+// Each page is tried with a system call that reads eight bytes from it and then fails for another reason: mincore(2) would call
+// a guard page mapped.
+bool all_readable(uintptr_t low, uintptr_t high) {
+  constexpr long kNoSuchHow = 12345;
+  for (uintptr_t at = page_of(low); at < high; at += kPageBytes) {
+    if (system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(at), 0, 8) == -EFAULT) return false;
   }
   return true;
 }
@@ -77,7 +78,7 @@ StackMemory find_stack(ThreadState& thread, uintptr_t sp, char* scratch) noexcep
   if (sp < pointer && pointer - sp < kLargestThreadStack) {
     // Deeper than before on the same stack: only what is new needs a look.
     const uintptr_t known = thread.stack_high == pointer && thread.stack_low > sp ? thread.stack_low : pointer;
-    if (all_mapped(sp, known, scratch)) {
+    if (all_readable(sp, known)) {
       thread.stack_low = page_of(sp);
       thread.stack_high = pointer;
       return {sp, pointer};

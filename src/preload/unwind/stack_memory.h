@@ -4,7 +4,7 @@
 // and remembered in its ThreadState; looked up again where sp is elsewhere (fibers, alternate stacks).
 //
 // glibc lays a thread's control block at the high end of its stack, so for the stacks it made (or was given) the bound is
-// the thread pointer, if everything up to it is mapped: one mincore(2). For the main thread and for stacks of the program's
+// the thread pointer, if everything up to it can be read: a system call for each page in use, once. For the main thread and for stacks of the program's
 // own the mapping is looked up in /proc/self/maps. No libc call; raw system calls only.
 // Runs inside the host, any thread, signal handlers.
 #pragma once

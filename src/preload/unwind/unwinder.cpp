@@ -93,7 +93,9 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
 // up the stack, and to code: of a module, or near where we are, as JIT code calls JIT code.
 Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
   Registers& registers = state.registers;
-  if (initial_sp_ - registers.value[kDwarfStackPointer] < kEntryFrameBytes) return Step::kOutermost;
+  if (initial_sp_ != 0 && initial_sp_ - registers.value[kDwarfStackPointer] < kEntryFrameBytes) {
+    return Step::kOutermost;
+  }
   if (!registers.has(kDwarfFramePointer)) return Step::kNoTables;
   const uint64_t frame = registers.value[kDwarfFramePointer];
   uint64_t caller_frame, caller_pc;

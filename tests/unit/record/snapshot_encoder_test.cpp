@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the encoder writes is read with plain libprotobuf: its delimited reader and the generated classes, nothing of ours.
+#include "record/snapshot_encoder.h"
+
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/delimited_message_util.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "record/crc32c.h"
+#include "record/module_table.h"
+#include "record/trace_table.h"
+#include "seep.pb.h"
+#include "test_region.h"
+
+namespace seep {
+namespace {
+
+struct Stream {
+  std::string bytes;
+  size_t refuse_after = SIZE_MAX;
+  StreamSink sink() {
+    return {[](void* context, const void* data, size_t count) {
+              Stream& stream = *static_cast<Stream*>(context);
+              if (stream.bytes.size() + count > stream.refuse_after) return false;
+              stream.bytes.append(static_cast<const char*>(data), count);
+              return true;
+            },
+            this};
+  }
+  [[nodiscard]] std::vector<proto::Message> messages() const {
+    google::protobuf::io::ArrayInputStream input(bytes.data(), static_cast<int>(bytes.size()));
+    std::vector<proto::Message> result;
+    proto::Message message;
+    bool clean_end = false;
+    while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&message, &input, &clean_end)) {
+      result.push_back(message);
+      message.Clear();
+    }
+    EXPECT_TRUE(clean_end);
+    return result;
+  }
+};
+
+class Encoder : public testing::Test {
+ protected:
+  bool encode(SnapshotKind kind = SnapshotKind::kInterval, const EndFacts* end = nullptr) {
+    return encode_snapshot(region.get(), *scratch, stream.sink(), kind, 1234, end);
+  }
+  Ref allocate(uint64_t number, uint64_t bytes, uint32_t depth = 4) {
+    std::vector<Frame> frames;
+    for (uint32_t i = 0; i < depth; ++i) frames.push_back(make_frame(i < depth / 2 ? 2 : 1, i < depth / 2 ? number + i : i));
+    TraceTable table(region.get());
+    const Ref ref = table.find_or_insert(frames.data(), depth, Cut::kWhole, 55);
+    count_allocation(table.shard(*region.get().at<Trace>(ref), 0), bytes, 0, nullptr);
+    return ref;
+  }
+
+  TestRegion region{256 << 20};
+  std::unique_ptr<EncoderScratch> scratch = std::make_unique<EncoderScratch>();
+  Stream stream;
+};
+
+TEST_F(Encoder, EveryMessageBeginsWithTheSyncConstantAndEndsWithItsCrc) {
+  allocate(1, 10);
+  ASSERT_TRUE(encode());
+  size_t at = 0, messages = 0;
+  while (at < stream.bytes.size()) {
+    size_t length = 0;
+    for (int shift = 0;; shift += 7) {
+      const uint8_t byte = static_cast<uint8_t>(stream.bytes[at++]);
+      length |= size_t{byte & 0x7Fu} << shift;
+      if (!(byte & 0x80)) break;
+    }
+    ASSERT_EQ(stream.bytes[at], 0x09);
+    uint64_t sync;
+    memcpy(&sync, stream.bytes.data() + at + 1, 8);
+    EXPECT_EQ(sync, 0xF5A7C35EEB1EA4D7u);
+    ASSERT_EQ(static_cast<uint8_t>(stream.bytes[at + length - 5]), 0x7D);
+    uint32_t crc;
+    memcpy(&crc, stream.bytes.data() + at + length - 4, 4);
+    EXPECT_EQ(crc, crc32c(stream.bytes.data() + at, length - 5));
+    at += length;
+    ++messages;
+  }
+  EXPECT_EQ(messages, stream.messages().size());
+}
+
+TEST_F(Encoder, SequenceNumbersHaveNoGap) {
+  allocate(1, 10);
+  ASSERT_TRUE(encode());
+  allocate(2, 10);
+  const EndFacts end{EndHow::kExit, true, 3, 0, 9};
+  ASSERT_TRUE(encode(SnapshotKind::kExit, &end));
+  uint64_t expected = 0;
+  for (const auto& message : stream.messages()) EXPECT_EQ(message.sequence(), expected++);
+  EXPECT_EQ(stream.messages().back().end().exit_status(), 3);
+}
+
+TEST_F(Encoder, TheHeaderSaysWhoItIs) {
+  Identity& identity = region.get().header().identity;
+  memset(identity.recording_id, 7, 16);
+  identity.pid = 4711;
+  strcpy(identity.executable, "/usr/bin/x");
+  memcpy(identity.command, "x\0-v\0\0", 6);
+  identity.command_bytes = 6;
+  identity.not_observed_reason = 1;
+  strcpy(identity.not_observed_detail, "because");
+  ASSERT_TRUE(encode());
+  const proto::Header header = stream.messages().at(0).header();
+  EXPECT_EQ(header.version(), 1u);
+  EXPECT_EQ(header.recording_id(), std::string(16, 7));
+  EXPECT_EQ(header.parent_recording_id(), "");
+  EXPECT_EQ(header.pid(), 4711u);
+  ASSERT_EQ(header.command_size(), 3);
+  EXPECT_EQ(header.command(1), "-v");
+  EXPECT_EQ(header.command(2), "");
+  EXPECT_EQ(header.sample_bytes(), 1u);
+  EXPECT_EQ(header.not_observed().reason(), proto::NotObserved::NOT_INTERPOSED);
+  EXPECT_EQ(header.not_observed().detail(), "because");
+}
+
+// Frames come back as they went in, whatever outer frames neighbours share and wherever a message is cut.
+TEST_F(Encoder, TracesComeBackFrameByFrame) {
+  std::map<uint32_t, std::vector<Frame>> truth;
+  for (uint64_t i = 0; i < 2000; ++i) {
+    const Ref ref = allocate(i * 100'000, i, static_cast<uint32_t>(1 + i % 90));
+    Trace& trace = *region.get().at<Trace>(ref);
+    const Frame* frames = trace.frames(region.get().header());
+    truth[trace.id] = std::vector<Frame>(frames, frames + trace.frame_count);
+  }
+  ASSERT_TRUE(encode());
+  std::map<uint32_t, std::vector<Frame>> read;
+  unsigned messages = 0;
+  for (const auto& message : stream.messages()) {
+    messages += message.has_traces();
+    std::vector<Frame> previous;
+    for (const auto& trace : message.traces().traces()) {
+      std::vector<Frame> frames;
+      ASSERT_EQ(trace.modules_size(), trace.offsets_size());
+      for (int i = 0; i < trace.modules_size(); ++i) frames.push_back(make_frame(trace.modules(i), trace.offsets(i)));
+      ASSERT_LE(trace.shared_outer_frames(), previous.size());
+      frames.insert(frames.end(), previous.end() - trace.shared_outer_frames(), previous.end());
+      read[trace.id()] = previous = frames;
+    }
+  }
+  EXPECT_EQ(read, truth);
+  EXPECT_GT(messages, 1u);
+}
+
+TEST_F(Encoder, ASnapshotHoldsOnlyWhatChangedButItsTotalsHoldAll) {
+  const Ref first = allocate(1, 10);
+  allocate(2, 20);
+  ASSERT_TRUE(encode());
+  const size_t before = stream.messages().size();
+  TraceTable table(region.get());
+  count_free(table.shard(*region.get().at<Trace>(first), 3), 10, 0, 0, false, nullptr);
+  ASSERT_TRUE(encode());
+  const auto messages = stream.messages();
+  ASSERT_EQ(messages.size(), before + 2);
+  ASSERT_EQ(messages[before].counters().counters_size(), 1);
+  const auto& counters = messages[before].counters().counters(0);
+  EXPECT_EQ(counters.trace_id(), region.get().at<Trace>(first)->id);
+  EXPECT_EQ(counters.alloc_blocks(), 1u);
+  EXPECT_EQ(counters.free_blocks(), 1u);
+  const auto& snapshot = messages[before + 1].snapshot();
+  EXPECT_EQ(snapshot.number(), 2u);
+  EXPECT_EQ(snapshot.changed_counters(), 1u);
+  EXPECT_EQ(snapshot.traces(), 2u);
+  EXPECT_EQ(snapshot.alloc_bytes(), 30u);
+  EXPECT_EQ(snapshot.free_bytes(), 10u);
+}
+
+TEST_F(Encoder, AfterAFailedWriteEverythingIsSaidAgain) {
+  allocate(1, 10);
+  stream.refuse_after = 100;
+  EXPECT_FALSE(encode());
+  stream.refuse_after = SIZE_MAX;
+  stream.bytes.clear();  // What a reader would skip.
+  ASSERT_TRUE(encode());
+  const auto messages = stream.messages();
+  EXPECT_TRUE(messages.front().has_header());
+  EXPECT_EQ(messages.back().snapshot().changed_counters(), 1u);
+  unsigned traces = 0;
+  for (const auto& message : messages) traces += static_cast<unsigned>(message.traces().traces_size());
+  EXPECT_EQ(traces, 1u);
+}
+
+TEST_F(Encoder, ModulesAndThreadNamesAreSaidOnce) {
+  const uint8_t build_id[] = {0xAB, 0xCD};
+  ASSERT_EQ(add_module(region.get(), {0x10, 0x1000, 0x2000, build_id, 2, "/lib/a.so"}, 5, 6), 1u);
+  const char name[kThreadNameBytes] = "worker";
+  ASSERT_NE(find_or_add_thread_name(region.get(), name), 0);
+  allocate(1, 1);
+  ASSERT_TRUE(encode());
+  ASSERT_EQ(add_module(region.get(), {0x10, 0x9000, 0x2000, build_id, 2, "/lib/b.so"}, 5, 6), 2u);
+  ASSERT_TRUE(encode());
+  std::vector<std::string> paths, names;
+  for (const auto& message : stream.messages()) {
+    for (const auto& module : message.modules().modules()) paths.push_back(module.path());
+    for (const auto& thread : message.counters().thread_names()) names.push_back(thread.name());
+  }
+  EXPECT_EQ(paths, (std::vector<std::string>{"/lib/a.so", "/lib/b.so"}));
+  EXPECT_EQ(names, std::vector<std::string>{"worker"});
+  EXPECT_EQ(stream.messages().at(1).modules().modules(0).build_id(), "\xAB\xCD");
+}
+
+TEST(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
+  TestRegion region(64 << 20, true);
+  TraceTable table(region.get());
+  const Frame frame = make_frame(1, 1);
+  Trace& trace = *region.get().at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, 0));
+  const Weight small = sample_weight(100, 512 << 10), large = sample_weight(1 << 20, 512 << 10);
+  count_allocation(table.shard(trace, 0), 100, 0, &small);
+  count_allocation(table.shard(trace, 1), 1 << 20, 0, &large);
+  count_free(table.shard(trace, 2), 100, 0, 0, true, &small);
+  auto scratch = std::make_unique<EncoderScratch>();
+  Stream stream;
+  ASSERT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), SnapshotKind::kInterval, 1, nullptr));
+  for (const auto& message : stream.messages()) {
+    for (const auto& counters : message.counters().counters()) {
+      EXPECT_DOUBLE_EQ(counters.alloc_estimate().bytes(), small.bytes + large.bytes);
+      EXPECT_NEAR(counters.live_estimate().blocks(), large.blocks, 1e-9);
+      EXPECT_NEAR(counters.live_estimate().bytes_variance(), large.bytes_variance, large.bytes_variance * 1e-3);
+      EXPECT_DOUBLE_EQ(counters.temporary_estimate().blocks(), small.blocks);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace seep

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/trace_table.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "test_region.h"
+
+namespace seep {
+namespace {
+
+std::vector<Frame> frames_of(uint64_t number, uint32_t count = 5) {
+  std::vector<Frame> frames;
+  for (uint32_t i = 0; i < count; ++i) frames.push_back(make_frame(i + 1, number * 64 + i));
+  return frames;
+}
+
+unsigned listed(Region region) {
+  unsigned count = 0;
+  for (Ref ref = region.header().newest_trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) ++count;
+  return count;
+}
+
+TEST(TraceTable, TheSameFramesAreStoredOnce) {
+  TestRegion region;
+  TraceTable table(region.get());
+  const auto frames = frames_of(1);
+  const Ref ref = table.find_or_insert(frames.data(), 5, Cut::kWhole, 77);
+  ASSERT_NE(ref, 0u);
+  EXPECT_EQ(table.find_or_insert(frames.data(), 5, Cut::kWhole, 99), ref);
+  Trace& trace = *region.get().at<Trace>(ref);
+  EXPECT_EQ(trace.first_allocated_ns, 77u);
+  EXPECT_EQ(std::vector<Frame>(trace.frames(region.get().header()), trace.frames(region.get().header()) + 5), frames);
+  EXPECT_EQ(listed(region.get()), 1u);
+}
+
+TEST(TraceTable, PrefixesAndCutsAreOtherTraces) {
+  TestRegion region;
+  TraceTable table(region.get());
+  const auto frames = frames_of(1);
+  std::set<Ref> refs;
+  for (uint32_t count = 0; count <= 5; ++count) refs.insert(table.find_or_insert(frames.data(), count, Cut::kWhole, 0));
+  refs.insert(table.find_or_insert(frames.data(), 5, Cut::kDepthLimit, 0));
+  EXPECT_EQ(refs.size(), 7u);
+  EXPECT_EQ(refs.count(0), 0u);
+}
+
+TEST(TraceTable, FindDoesNotInsert) {
+  TestRegion region;
+  TraceTable table(region.get());
+  EXPECT_EQ(table.find(frames_of(1).data(), 5, Cut::kWhole), 0u);
+  EXPECT_EQ(listed(region.get()), 0u);
+}
+
+// 200,000 traces share trie paths of many lengths; every one must be found again, as itself.
+TEST(TraceTable, ManyTracesAreAllFoundAgain) {
+  TestRegion region(1 << 30);
+  TraceTable table(region.get());
+  std::map<uint64_t, Ref> known;
+  for (uint64_t i = 0; i < 200'000; ++i) {
+    known[i] = table.find_or_insert(frames_of(i, 3).data(), 3, Cut::kWhole, 0);
+    ASSERT_NE(known[i], 0u);
+  }
+  for (const auto& [number, ref] : known) ASSERT_EQ(table.find(frames_of(number, 3).data(), 3, Cut::kWhole), ref);
+  EXPECT_EQ(listed(region.get()), 200'000u);
+}
+
+TEST(TraceTable, AFullRegionRefusesNewTracesAndKeepsTheOld) {
+  TestRegion region(512 << 10);
+  TraceTable table(region.get());
+  uint64_t number = 0;
+  while (table.find_or_insert(frames_of(number).data(), 5, Cut::kWhole, 0) != 0) ++number;
+  EXPECT_GT(number, 100u);
+  for (uint64_t i = 0; i < number; ++i) ASSERT_NE(table.find(frames_of(i).data(), 5, Cut::kWhole), 0u);
+}
+
+// Threads insert the same traces at once and count on what they get: no count may be lost, and each trace's counts must
+// stand at one entry only.
+TEST(TraceTable, RacingThreadsAgreeOnEachTrace) {
+  TestRegion region(256 << 20);
+  constexpr int kThreads = 4;
+  constexpr uint64_t kTraces = 3000;
+  std::atomic<int> waiting{kThreads};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      TraceTable table(region.get());
+      --waiting;
+      while (waiting.load() > 0) std::this_thread::yield();
+      for (uint64_t i = 0; i < kTraces; ++i) {
+        const Ref ref = table.find_or_insert(frames_of(i).data(), 5, Cut::kWhole, 0);
+        count_allocation(table.shard(*region.get().at<Trace>(ref), static_cast<unsigned>(t)), 10, 0, nullptr);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  TraceTable table(region.get());
+  unsigned with_counts = 0;
+  for (Ref ref = region.get().header().newest_trace.load(); ref != 0; ref = region.get().at<Trace>(ref)->next_older) {
+    uint64_t blocks = 0;
+    table.each_shard(*region.get().at<Trace>(ref), [&](CounterBlock& shard) { blocks += shard.alloc_blocks.load(); });
+    EXPECT_TRUE(blocks == 0 || blocks == kThreads) << blocks;
+    with_counts += blocks != 0;
+  }
+  EXPECT_EQ(with_counts, kTraces);
+}
+
+TEST(TraceTable, PeakAndThreadNamesAreKept) {
+  TestRegion region;
+  TraceTable table(region.get());
+  Trace& trace = *region.get().at<Trace>(table.find_or_insert(frames_of(1).data(), 5, Cut::kWhole, 0));
+  count_allocation(table.shard(trace, 0), 100, 0, nullptr);
+  count_allocation(table.shard(trace, 1), 100, 0, nullptr);
+  table.note_allocation(trace, 5, 3);
+  count_free(table.shard(trace, 2), 100, 0, 0, false, nullptr);
+  count_allocation(table.shard(trace, 0), 20, 0, nullptr);
+  for (uint16_t name : {uint16_t{3}, uint16_t{4}, uint16_t{5}, uint16_t{6}}) table.note_allocation(trace, 9, name);
+  EXPECT_EQ(trace.peak_live_bytes.load(), 200u);
+  EXPECT_EQ(trace.last_allocated_ns.load(), 9u);
+  EXPECT_EQ(trace.thread_names[0].load(), 3);
+  EXPECT_EQ(trace.thread_names[3].load(), 6);
+  EXPECT_EQ(trace.more_thread_names.load(), 0);
+  table.note_allocation(trace, 9, 7);
+  EXPECT_EQ(trace.more_thread_names.load(), 1);
+}
+
+}  // namespace
+}  // namespace seep
