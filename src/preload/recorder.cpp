@@ -94,30 +94,42 @@ class TraceCapture {
     for (unsigned attempt = 0;; ++attempt) {
       Registers registers = start;
       walk_ = recording.unwinder.walk(registers, thread_, scratch_.walk, scratch_.pcs, recording.options.depth);
-      const bool sound = make_frames();
+      make_frames();
       const Ref found = table_.find(scratch_.frames, walk_.count, walk_.cut);
       if (found != 0) return found;
       // A new trace. Rows from the cache may be of a library that has gone without a dlclose; then once more, afresh.
-      if (sound || attempt == 1) return table_.find_or_insert(scratch_.frames, walk_.count, walk_.cut, time_ns);
+      if (attempt == 1 || still_loaded()) {
+        return table_.find_or_insert(scratch_.frames, walk_.count, walk_.cut, time_ns);
+      }
       recording.modules.next_generation();
     }
   }
 
-  // pcs to (module, offset). False: what is mapped there is not what was remembered.
-  bool make_frames() {
+  // pcs to (module, offset).
+  void make_frames() {
     ModuleView view;
-    bool sound = true;
     for (uint32_t i = 0; i < walk_.count; ++i) {
       const uintptr_t pc = scratch_.pcs[i];
-      if (!view.holds(pc)) {
-        view = ModuleView();
-        if (recording.modules.find(pc, region_, scratch_.path, view)) {
-          sound = sound && recording.modules.still_loaded(pc, view);
-        }
-      }
+      if (!view.holds(pc)) find_module_of(pc, view);
       scratch_.frames[i] = view.id == 0 ? make_frame(0, pc) : make_frame(view.id, pc - view.load_bias);
     }
-    return sound;
+  }
+
+  // Whether what is mapped at each frame is what was remembered.
+  bool still_loaded() {
+    ModuleView view;
+    for (uint32_t i = 0; i < walk_.count; ++i) {
+      const uintptr_t pc = scratch_.pcs[i];
+      if (view.holds(pc)) continue;
+      find_module_of(pc, view);
+      if (view.id != 0 && !recording.modules.still_loaded(pc, view)) return false;
+    }
+    return true;
+  }
+
+  void find_module_of(uintptr_t pc, ModuleView& view) {
+    view = ModuleView();
+    if (!recording.modules.find(pc, region_, scratch_.path, view)) view = ModuleView();
   }
 
   Region region_;

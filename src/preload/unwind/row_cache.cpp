@@ -32,16 +32,6 @@ void RowCache::start(PrivateMemory& memory, unsigned entries_log2) noexcept {
   entries_.store(static_cast<Entry*>(memory.take(sizeof(Entry) << entries_log2)), std::memory_order_release);
 }
 
-PackedRow RowCache::find(uintptr_t pc, uint32_t generation) const noexcept {
-  const Entry* entries = entries_.load(std::memory_order_acquire);
-  if (entries == nullptr) return 0;
-  const Entry& entry = entries[hash(pc) >> shift_];
-  const uint64_t key = make_key(pc, generation);
-  if (entry.key.load(std::memory_order_acquire) != key) return 0;
-  const PackedRow row = entry.row.load(std::memory_order_acquire);
-  return entry.key.load(std::memory_order_relaxed) == key ? row : 0;
-}
-
 void RowCache::insert(uintptr_t pc, uint32_t generation, PackedRow row) noexcept {
   Entry* entries = entries_.load(std::memory_order_acquire);
   if (entries == nullptr) return;

@@ -28,8 +28,10 @@ enum class PackedKind : unsigned { kNone, kStackPointer, kFramePointer, kOutermo
 
 constexpr PackedKind packed_kind(PackedRow row) { return static_cast<PackedKind>(row & 7); }
 constexpr uint64_t packed_cfa_offset(PackedRow row) { return (row >> 3 & 0xFFFFFF) * 8; }
+constexpr unsigned kSlotBits = 5;
+constexpr uint64_t packed_slots(PackedRow row) { return row >> 27; }  // All six, the first lowest.
 constexpr unsigned packed_slot(PackedRow row, unsigned preserved_index) {
-  return static_cast<unsigned>(row >> (27 + 5 * preserved_index)) & 31;
+  return static_cast<unsigned>(packed_slots(row) >> (kSlotBits * preserved_index)) & 31;
 }
 
 class RowCache {
@@ -62,5 +64,15 @@ class RowCache {
   std::atomic<Entry*> entries_{nullptr};
   unsigned shift_ = 63;
 };
+
+inline PackedRow RowCache::find(uintptr_t pc, uint32_t generation) const noexcept {
+  const Entry* entries = entries_.load(std::memory_order_acquire);
+  if (entries == nullptr) return 0;
+  const Entry& entry = entries[hash(pc) >> shift_];
+  const uint64_t key = make_key(pc, generation);
+  if (entry.key.load(std::memory_order_acquire) != key) return 0;
+  const PackedRow row = entry.row.load(std::memory_order_acquire);
+  return entry.key.load(std::memory_order_relaxed) == key ? row : 0;
+}
 
 }  // namespace seep

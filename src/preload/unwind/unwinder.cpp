@@ -13,7 +13,7 @@ constexpr uintptr_t kEntryFrameBytes = 64;  // What the entry code may have push
 
 }  // namespace
 
-Unwinder::Step Unwinder::apply_packed(State& state, PackedRow row) noexcept {
+__attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(State& state, PackedRow row) noexcept {
   const PackedKind kind = packed_kind(row);
   if (kind == PackedKind::kOutermost) return Step::kOutermost;
   Registers& registers = state.registers;
@@ -24,12 +24,13 @@ Unwinder::Step Unwinder::apply_packed(State& state, PackedRow row) noexcept {
   if (cfa <= sp) return Step::kBad;
   uint64_t pc;
   if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
-  for (unsigned i = 0; i < kPreservedRegisterCount; ++i) {
-    const unsigned slot = packed_slot(row, i);
-    if (slot == 0) continue;
+  for (uint64_t slots = packed_slots(row); slots != 0;) {
+    const unsigned index = static_cast<unsigned>(__builtin_ctzll(slots)) / kSlotBits;
+    const uint64_t slot = slots >> (index * kSlotBits) & 31;
+    slots &= ~(uint64_t{31} << (index * kSlotBits));
     uint64_t value;
     if (!state.memory.read(cfa - 8 * slot, value)) return Step::kOutsideStack;
-    registers.set(kPreservedRegisters[i], value);
+    registers.set(kPreservedRegisters[index], value);
   }
   registers.value[kDwarfStackPointer] = cfa;
   registers.value[kDwarfReturnAddress] = pc;
@@ -116,9 +117,8 @@ Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const 
   return Step::kDone;
 }
 
+// From the tables; what they say goes into the cache.
 Unwinder::Step Unwinder::step(State& state, uintptr_t pc) const noexcept {
-  const PackedRow cached = rows_.find(pc, state.generation);
-  if (cached != 0) return apply_packed(state, cached);
   if (pc - state.tables.start >= state.tables.end - state.tables.start &&
       !LoadedModules::find_tables(pc, state.tables)) {
     state.tables = {};
@@ -154,7 +154,8 @@ Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scra
       if (count == limit) return {count, Cut::kDepthLimit};
       pcs[count++] = pc;
     }
-    switch (step(state, pc)) {
+    const PackedRow cached = rows_.find(pc, state.generation);
+    switch (cached != 0 ? apply_packed(state, cached) : step(state, pc)) {
       case Step::kDone: break;
       case Step::kOutermost: return {count, Cut::kWhole};
       case Step::kNoTables: return {count, Cut::kNoUnwindInformation};
