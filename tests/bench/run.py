@@ -58,18 +58,26 @@ def number(value, form="{:.2f}"):
 
 
 def run(tool, command, out, stdin=b"", cwd=None):
-    """Runs a command under a tool: (seconds, peak resident KiB of it and its children)."""
+    """Runs a command under a tool: (seconds, peak resident KiB of it and its children). A peer may fail: None."""
+    said = tempfile.TemporaryFile()
     started = time.perf_counter()
     with subprocess.Popen(tool.command(command, out), env=tool.with_environment(ENVIRONMENT, out), cwd=cwd,
-                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said) as process:
         if stdin:
             process.stdin.write(stdin)
         process.stdin.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"bench: {command[0]} under {tool.name} ended with {process.returncode}")
-    return time.perf_counter() - started, usage.ru_maxrss
+    seconds = time.perf_counter() - started
+    with said:
+        if process.returncode != 0:
+            said.seek(0)
+            print(f"bench: {command[0]} under {tool.name} ended with {process.returncode}:\n"
+                  + said.read().decode(errors="replace"), file=sys.stderr)
+            if tool is HEAPTRACK:
+                return None
+            sys.exit(1)
+    return seconds, usage.ru_maxrss
 
 
 def pairs(bench):
@@ -120,11 +128,18 @@ def programs(bench):
     """Wall time of whole programs, their peak memory, the recordings' sizes, and the time to report."""
     compared = bench.heaptrack(NOTHING, FORWARD, SAMPLED, EXACT)
     prepared = prepare_programs(bench.scratch)
+    failed = set()
     for turn in range(bench.runs):
         for name, program in prepared.items():
             for tool in compared:
                 out = bench.out()
-                seconds, peak_kib = run(tool, program.command, out, program.stdin, bench.scratch / name)
+                if (name, tool.name) in failed:
+                    continue
+                measured = run(tool, program.command, out, program.stdin, bench.scratch / name)
+                if measured is None:
+                    failed.add((name, tool.name))
+                    continue
+                seconds, peak_kib = measured
                 bench.add(f"{name} time", tool, seconds)
                 bench.add(f"{name} size", tool, tools.recording_bytes(out))
                 if tool is not HEAPTRACK:
@@ -152,7 +167,7 @@ def times_table(bench, compared, prepared):
         cells = []
         for name in prepared:
             value, bare = bench.median(f"{name} time", tool), bench.median(f"{name} time", NOTHING)
-            cells.append(f"{value:.2f} s" if tool is NOTHING else f"{value / bare:.2f}")
+            cells.append("failed" if value is None else f"{value:.2f} s" if tool is NOTHING else f"{value / bare:.2f}")
         rows.append([tool.name, *cells])
     return table(["wall time, ratio", *prepared], rows)
 
