@@ -16,7 +16,7 @@ namespace {
 
 std::string three_digits(double value) {
   if (value >= 99.95) return absl::StrFormat("%.0f", value);
-  return absl::StrFormat(value >= 9.995 ? "%.1f" : "%.2f", value);
+  return absl::StrFormat("%.*f", value >= 9.995 ? 1 : 2, value);
 }
 
 std::string plural(const std::string& count, const char* noun) {

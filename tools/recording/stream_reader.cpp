@@ -8,6 +8,7 @@
 
 #include "record/crc32c.h"
 #include "recording/framing.h"
+#include "recording/text_repair.h"
 
 namespace seep {
 namespace {
@@ -51,6 +52,21 @@ bool checksum_is_good(std::span<const uint8_t> message) {
   return trailer[0] == kCrcTag && crc32c(message.data(), message.size() - kTrailerBytes) == stored;
 }
 
+// The library would say on stderr what it does not like.
+bool parse_silently(std::span<const uint8_t> body, proto::Message& message) {
+  auto* handler = google::protobuf::SetLogHandler(nullptr);
+  const bool parsed = message.ParseFromArray(body.data(), static_cast<int>(body.size()));
+  google::protobuf::SetLogHandler(handler);
+  return parsed;
+}
+
+// What has a good checksum is what was written: if it does not parse, its text may be no UTF-8.
+bool parse(std::span<const uint8_t> body, proto::Message& message) {
+  if (parse_silently(body, message)) return true;
+  std::vector<uint8_t> repaired(body.begin(), body.end());
+  return repair_text(repaired, *proto::Message::descriptor()) && parse_silently(repaired, message);
+}
+
 }  // namespace
 
 bool StreamReader::next(proto::Message& message) {
@@ -84,7 +100,7 @@ StreamReader::Attempt StreamReader::try_message(uint64_t offset, proto::Message&
   if (whole.size() < size) return Attempt::kCut;
   const auto body = whole.subspan(length.encoded_bytes);
   if (!checksum_is_good(body)) return Attempt::kBad;
-  return message.ParseFromArray(body.data(), static_cast<int>(body.size())) ? Attempt::kGood : Attempt::kBad;
+  return parse(body, message) ? Attempt::kGood : Attempt::kBad;
 }
 
 // Goes on at the next sync constant that is preceded by a length with which the checksum is good. Where there is none,

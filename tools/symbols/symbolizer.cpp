@@ -24,7 +24,7 @@ std::string identity_key(const proto::Module& module) {
 // What is known about one module's file, opened at the first question.
 class ModuleSymbols {
  public:
-  explicit ModuleSymbols(const proto::Module& module) : module_(module), file_(ModuleFile::open(module, why_not_)) {
+  explicit ModuleSymbols(const proto::Module& module) : file_(ModuleFile::open(module, why_not_)) {
     if (file_ == nullptr) return;
     if (Dwarf* dwarf = file_->dwarf()) dwarf_frames_.emplace(dwarf);
     symbols_.emplace(*file_);
@@ -48,7 +48,6 @@ class ModuleSymbols {
   }
 
  private:
-  const proto::Module& module_;
   std::string why_not_;
   std::unique_ptr<ModuleFile> file_;
   std::optional<DwarfFrames> dwarf_frames_;

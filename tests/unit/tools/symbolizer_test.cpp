@@ -107,9 +107,15 @@ Stack symbolize(const Walk& walked, Symbolizer& symbolizer) {
   return stack;
 }
 
+// gcc writes no linker name for a function of internal linkage, so its parameters are unknown; clang writes one.
+std::string without_internal_parameters(const std::string& function) {
+  const std::string internal = "(anonymous namespace)::internal_step";
+  return function.starts_with(internal) ? internal : function;
+}
+
 std::vector<std::string> functions_of(const Stack& stack) {
   std::vector<std::string> names;
-  for (const Frame* frame : stack) names.push_back(frame->function);
+  for (const Frame* frame : stack) names.push_back(without_internal_parameters(frame->function));
   return names;
 }
 
@@ -155,7 +161,7 @@ TEST(Symbolizer, WithoutDebugInformationNamesFunctionsBySymbols) {
   const Walk walked = walk(std::string(kFixtures) + "fixture_symbols.so");
   const Stack stack = symbolize(walked, symbolizer);
   const std::vector<std::string> names = functions_of(stack);
-  EXPECT_EQ(names.front(), "(anonymous namespace)::internal_step(void (*)(), int&)");
+  EXPECT_EQ(stack.front()->function, "(anonymous namespace)::internal_step(void (*)(), int&)");
   EXPECT_EQ(names.back(), "fixture_walk");
   EXPECT_TRUE(stack.front()->file.empty());
   EXPECT_EQ(stack.front()->line, 0u);
