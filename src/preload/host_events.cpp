@@ -57,15 +57,17 @@ const NextEvents& events() {
   return next_events;
 }
 
-void end_recording(seep::EndHow how, int status) {
+void end_with(const seep::EndFacts& end) {
   const int saved = errno;
-  seep::final_snapshot(how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit,
-                       {how, how == seep::EndHow::kExit, status & 0xFF, 0, seep::now_ns()});
+  seep::final_snapshot(
+      end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit, end);
   errno = saved;
 }
 
-void on_host_exit(int status, void*) { end_recording(seep::EndHow::kExit, status); }
-void on_quick_exit() { end_recording(seep::EndHow::kUnknown, 0); }
+void end_by_exit(int status) { end_with({seep::EndHow::kExit, true, status & 0xFF, 0, seep::now_ns()}); }
+void end_by_exec() { end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}); }
+void on_host_exit(int status, void*) { end_by_exit(status); }
+void on_quick_exit() { end_with({seep::EndHow::kExit, false, 0, 0, seep::now_ns()}); }  // Its status is not told.
 
 // For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
 void announce() {
@@ -138,13 +140,13 @@ SEEP_HOOK int dlclose(void* handle) {
 }
 
 SEEP_HOOK __attribute__((noreturn)) void _exit(int status) {
-  end_recording(seep::EndHow::kExit, status);
+  end_by_exit(status);
   events().exit_now(status);
   __builtin_unreachable();
 }
 
 SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
-  end_recording(seep::EndHow::kExit, status);
+  end_by_exit(status);
   events().exit_now(status);
   __builtin_unreachable();
 }
@@ -153,29 +155,29 @@ SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
 // the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what is not
 // there or not executable is not worth a snapshot.
 SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
-  if (is_executable(path)) end_recording(seep::EndHow::kExec, 0);
+  if (is_executable(path)) end_by_exec();
   return events().execve(path, arguments, environment);
 }
 
 SEEP_HOOK int execv(const char* path, char* const* arguments) { return execve(path, arguments, environ); }
 
 SEEP_HOOK int execvp(const char* file, char* const* arguments) {
-  end_recording(seep::EndHow::kExec, 0);
+  end_by_exec();
   return events().execvpe(file, arguments, environ);
 }
 
 SEEP_HOOK int execvpe(const char* file, char* const* arguments, char* const* environment) {
-  end_recording(seep::EndHow::kExec, 0);
+  end_by_exec();
   return events().execvpe(file, arguments, environment);
 }
 
 SEEP_HOOK int fexecve(int fd, char* const* arguments, char* const* environment) {
-  end_recording(seep::EndHow::kExec, 0);
+  end_by_exec();
   return events().fexecve(fd, arguments, environment);
 }
 
 SEEP_HOOK int execveat(int fd, const char* path, char* const* arguments, char* const* environment, int flags) {
-  end_recording(seep::EndHow::kExec, 0);
+  end_by_exec();
   return events().execveat(fd, path, arguments, environment, flags);
 }
 

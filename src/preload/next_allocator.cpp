@@ -154,6 +154,7 @@ void* find_next_operator(const char* symbol, const void* caller) noexcept {
   }
   void* found = dlsym(handle, symbol);
   if (found == nullptr) dlerror();
+  if (found != nullptr && same_object(found, reinterpret_cast<const void*>(&find_next_operator))) found = nullptr;
   dlclose(handle);  // Gives back what RTLD_NOLOAD counted; the caller keeps its library open.
   return found;
 }

@@ -31,7 +31,7 @@ constinit Recording recording;
 namespace {
 
 constexpr unsigned kInitialStackField = 28;
-constexpr uint64_t kMostRegionBytes = uint64_t{4} << 30;
+constexpr uint64_t kMostRegionBytes = uint64_t{1} << 30;  // Counts against a RLIMIT_AS that the host may set later.
 constexpr unsigned kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
 constexpr unsigned kExactBucketsLog2 = 12, kSampledBucketsLog2 = 7;
 

@@ -12,6 +12,7 @@
 namespace seep {
 
 void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
+  end_.reset();  // An End that something follows was written before an exec that failed.
   switch (message.content_case()) {
     case proto::Message::kHeader:
       return apply_header(message.header(), offset);
@@ -24,7 +25,6 @@ void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
     case proto::Message::kSnapshot:
       return apply_snapshot(message.snapshot());
     case proto::Message::kEnd:
-      if (end_) contradict(offset, "a second End");
       end_ = message.end();
       return;
     case proto::Message::CONTENT_NOT_SET:
@@ -38,7 +38,10 @@ void ProcessRecording::apply_header(const proto::Header& header, uint64_t offset
                 absl::StrFormat("was written by a newer seep: version %u of the stream, and this seep reads up to %u",
                                 header.version(), kSchemaVersion));
   }
-  if (has_header_) return contradict(offset, "a second Header");
+  if (has_header_) {  // Said again after a snapshot that could not be written whole.
+    if (header.recording_id() != header_.recording_id()) contradict(offset, "the Header of another recording");
+    return;
+  }
   if (header.version() == 0) contradict(offset, "a Header without a version");
   header_ = header;
   has_header_ = true;
