@@ -140,6 +140,7 @@ void fill_identity(Identity& identity) noexcept {
   utsname names{};
   if (!sys::failed(system_call(SYS_uname, sys::as_long(&names)))) memcpy(identity.host, names.nodename, 65);
   memcpy(identity.options, options.given, sizeof identity.options);
+  if (!expand_stream_path(identity.stream_path, sizeof identity.stream_path)) identity.stream_path[0] = '\0';
 }
 
 bool choose_region_path(const Options& options, const uint8_t (&recording_id)[16], char* path,

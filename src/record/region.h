@@ -55,7 +55,7 @@ struct Identity {
   char command[4096];
   char host[72];
   char region_path[512];       // Empty: private memory.
-  char stream_path[2048];      // Where snapshots go; empty: nowhere yet.
+  char stream_path[2048];      // Where snapshots go, or will; its name may still get a suffix when it is made.
   char options[1024];
 };
 

@@ -20,6 +20,7 @@
 #include "formats/human.h"
 #include "launch/child.h"
 #include "launch/environment.h"
+#include "launch/fold_regions.h"
 #include "launch/own_stream.h"
 #include "launch/preload_library.h"
 #include "launch/program.h"
@@ -167,6 +168,7 @@ class Run {
   void finish(pid_t pid, RecordingDirectory& directory, const ChildEnd& end) {
     const bool loaded = directory.announced(pid);
     directory.remove_announce_file();
+    fold_regions(directory.path());
     std::optional<proto::NotObserved> why = finish_stream(directory.path(), pid, end);
     if (why) say_not_observed(*why);
     if (forecast_.not_observed) {

@@ -10,6 +10,7 @@
 
 #include "recording/byte_source.h"
 #include "recording/process_liveness.h"
+#include "recording/region_file.h"
 #include "recording/stream_reader.h"
 
 namespace seep {
@@ -116,6 +117,7 @@ std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vect
   process->damage = reader.damage();
   process->lost_messages = reader.lost_messages();
   process->next_sequence = reader.next_sequence();
+  if (!process->end() && process->observed()) apply_region(*process, problems);
   report_problems(*process, problems);
   return process;
 }
