@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fork, exec, threads and every kind of end: each process image has a recording of its own, and it is right."""
+import pathlib
 import signal
 
 import tap
-from seep_test import CASES, SeepTest, own_frame
+from seep_test import CASES, PRELOAD, SeepTest, clean_environment, only_stream, own_frame
 
 HELD_BLOCKS, HELD_BYTES = 7, 7000
 
@@ -72,9 +73,11 @@ class Exec(SeepTest):
 
 class Ends(SeepTest):
     def check(self, how, status, process_end):
-        path, result = self.record([CASES / "ends", how], ["--exact", "--interval", "50ms"])
+        path, result = self.record([CASES / "ends", how])
         self.assertEqual(result.returncode, status, result.stderr)
         report = self.report(path)
+        pid = report["processes"][0]["pid"]
+        self.assertEqual(list(pathlib.Path("/dev/shm").glob(f"seep.{pid}.*")), [], "the region is still there")
         self.assertEqual(live_sites(report, "hold"), [(HELD_BLOCKS, HELD_BYTES)], how)
         process = report["processes"][0]
         self.assertEqual((process["ended"], process.get("exit_status"), process.get("signal")), process_end, how)
@@ -108,6 +111,33 @@ class Ends(SeepTest):
 
     def test_term(self):
         self.check("term", 128 + signal.SIGTERM, ("signal", None, signal.SIGTERM))
+
+
+class KilledAlone(SeepTest):
+    def test_the_region_says_what_the_stream_does_not(self):
+        """Without `seep run`, killed between two snapshots: the report reads on in the region, and changes nothing."""
+        script = ("import os, signal, time\n"
+                  "stream = os.environ['STREAM_DIRECTORY']\n"
+                  "while not os.path.isdir(stream) or not os.listdir(stream): blocks = [bytearray(500) for _ in range(99)]\n"
+                  "kept = bytearray(7_654_321)\n"
+                  "os.kill(os.getpid(), signal.SIGKILL)\n")
+        recording = self.directory / "alone"
+        environment = clean_environment(
+            LD_PRELOAD=PRELOAD, STREAM_DIRECTORY=recording, PYTHONMALLOC="malloc",
+            SEEP_OPTIONS=f"sample=1:interval=1ms:out={recording}/%p.seep")
+        result = self.run_command(["/usr/bin/python3", "-c", script], env=environment)
+        self.assertEqual(result.returncode, -signal.SIGKILL, result.stderr)
+        stream = only_stream(recording)
+        before = stream.read_bytes()
+        report = self.report(stream)
+        process = report["processes"][0]
+        regions = list(pathlib.Path("/dev/shm").glob(f"seep.{process['pid']}.*"))
+        self.assertEqual(len(regions), 1)
+        self.addCleanup(regions[0].unlink)
+        self.assertEqual(process["ended"], "unknown")
+        self.assertEqual(max(site["live_bytes"] for site in report["sites"]), 7_654_322)
+        self.assertEqual(stream.read_bytes(), before)
+        self.assertEqual(list(pathlib.Path("/dev/shm").glob(f"seep.{process['pid']}.*")), regions)
 
 
 class Threads(SeepTest):
