@@ -19,10 +19,6 @@ std::string three_digits(double value) {
   return absl::StrFormat("%.*f", value >= 9.995 ? 1 : 2, value);
 }
 
-std::string plural(const std::string& count, const char* noun) {
-  return count + " " + noun + (count == "1" ? "" : "s");
-}
-
 // "f<int>(char, long) const" -> "f<int>(...)"; empty where there are no parameters.
 std::string with_parameters_elided(const std::string& function) {
   const size_t end = function.rfind(')');
@@ -36,7 +32,7 @@ std::string with_parameters_elided(const std::string& function) {
   return {};
 }
 
-std::string about_blocks(double blocks) { return human_count(static_cast<uint64_t>(std::llround(blocks))); }
+uint64_t whole(double value) { return static_cast<uint64_t>(std::llround(value)); }
 
 }  // namespace
 
@@ -47,6 +43,11 @@ std::string human_count(uint64_t count) {
     digits.insert(at, 1, ',');
   }
   return digits;
+}
+
+std::string human_count(uint64_t count, const char* noun) {
+  const std::string text = human_count(count) + " " + noun;
+  return count == 1 ? text : text + (text.ends_with('s') ? "es" : "s");
 }
 
 std::string human_bytes(double bytes) {
@@ -79,19 +80,25 @@ std::string human_share(double part, double whole) {
 std::string described_bytes(const Measure& bytes) {
   const auto interval = bytes.interval();
   if (!interval) {
-    const auto count = static_cast<uint64_t>(bytes.value());
-    const std::string text = plural(human_count(count), "byte");
-    return count < 1024 ? text : text + " (" + human_bytes(bytes.value()) + ")";
+    const std::string text = human_count(whole(bytes.value()), "byte");
+    return bytes.value() < 1024 ? text : text + " (" + human_bytes(bytes.value()) + ")";
   }
-  return absl::StrFormat("about %s (95 %%: %s to %s)", human_bytes(bytes.value()), human_bytes(interval->low),
-                         human_bytes(interval->high));
+  const std::string value = human_bytes(bytes.value());
+  const std::string low = human_bytes(interval->low);
+  const std::string high = human_bytes(interval->high);
+  // Blocks that are so large that each of them is sampled.
+  if (low == value && high == value) return value;
+  return absl::StrFormat("about %s (95 %%: %s to %s)", value, low, high);
 }
 
 std::string described_blocks(const Measure& blocks) {
   const auto interval = blocks.interval();
-  if (!interval) return plural(human_count(static_cast<uint64_t>(blocks.value())), "block");
-  return absl::StrFormat("about %s (%s to %s)", plural(about_blocks(blocks.value()), "block"),
-                         about_blocks(std::floor(interval->low)), about_blocks(std::ceil(interval->high)));
+  const std::string value = human_count(whole(blocks.value()), "block");
+  if (!interval) return value;
+  const uint64_t low = whole(std::floor(interval->low));
+  const uint64_t high = whole(std::ceil(interval->high));
+  if (low == high) return value;
+  return absl::StrFormat("about %s (%s to %s)", value, human_count(low), human_count(high));
 }
 
 std::string shortened_function(const std::string& function, size_t width) {

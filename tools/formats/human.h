@@ -12,10 +12,11 @@
 
 namespace seep {
 
-std::string human_count(uint64_t count);             // "1,234,567"
-std::string human_bytes(double bytes);               // "11.8 MiB"
-std::string human_duration(uint64_t duration_ns);    // "0.25 s", "41 s", "3 min 20 s"
-std::string human_share(double part, double whole);  // "68.2 %"
+std::string human_count(uint64_t count);                    // "1,234,567"
+std::string human_count(uint64_t count, const char* noun);  // "1 site", "2,345 sites", "2 processes".
+std::string human_bytes(double bytes);                      // "11.8 MiB"
+std::string human_duration(uint64_t duration_ns);           // "0.25 s", "41 s", "3 min 20 s"
+std::string human_share(double part, double whole);         // "68.2 %"
 
 // Exact: "12,345 bytes (12.1 KiB)" or "12,345 blocks"; sampled: "about 11.8 MiB (95 %: 10.2 MiB to 13.6 MiB)".
 std::string described_bytes(const Measure& bytes);

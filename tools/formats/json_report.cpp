@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JSON report: the contract with programs, schema "seep.report/1". Keys are only ever added.
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -124,22 +125,41 @@ ordered_json coverage_json(const Coverage& coverage) {
   return object;
 }
 
-}  // namespace
+// A path or a name may hold any bytes; JSON may not.
+std::string dumped(const ordered_json& object, int indent) {
+  return object.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+}
 
-void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output) {
+// What stands before the sites: they are written one by one, for there may be more than fit into memory as objects.
+ordered_json without_sites(const Profile& profile) {
   ordered_json report;
   report["schema"] = "seep.report/1";
   report["processes"] = ordered_json::array();
   for (const ProcessSummary& process : profile.processes) report["processes"].push_back(process_json(process));
   put(report["totals"], profile.totals);
   report["coverage"] = coverage_json(profile.coverage);
-  report["sites"] = ordered_json::array();
-  for (const Site& site : profile.sites) {
-    if (report["sites"].size() >= options.top.value_or(profile.sites.size())) break;
-    report["sites"].push_back(site_json(site));
+  return report;
+}
+
+// More sites than this no one reads: then a site is a line, which takes a third of the space.
+constexpr size_t kIndentedSites = 100;
+
+}  // namespace
+
+void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output) {
+  const size_t count = std::min(options.top.value_or(profile.sites.size()), profile.sites.size());
+  const bool indented = count <= kIndentedSites;
+  std::string head = dumped(without_sites(profile), 2);
+  head.resize(head.rfind("\n}"));
+  output += head + ",\n  \"sites\": [";
+  for (size_t index = 0; index < count; ++index) {
+    std::string site = dumped(site_json(profile.sites[index]), indented ? 2 : -1);
+    for (size_t line = 0; indented && (line = site.find('\n', line)) != std::string::npos; line += 5) {
+      site.insert(line + 1, "    ");
+    }
+    output += (index == 0 ? "\n    " : ",\n    ") + site;
   }
-  // A path or a name may hold any bytes; JSON may not.
-  output += report.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  output += count == 0 ? "]\n}\n" : "\n  ]\n}\n";
 }
 
 }  // namespace seep

@@ -50,7 +50,8 @@ void write_title(const TextReport& report) {
   if (profile.processes.empty()) return;
   const ProcessSummary& first = profile.processes.front();
   std::string text = absl::StrFormat("%s%s%s", report.style.bold, command_line(first), report.style.plain);
-  if (profile.processes.size() > 1) text += absl::StrFormat(" and %d more processes", profile.processes.size() - 1);
+  if (profile.processes.size() > 1)
+    text += absl::StrFormat(" and %s", human_count(profile.processes.size() - 1, "more process"));
   const std::string end = profile.processes.size() == 1 ? described_end(first) : described_end(first) + " (the first)";
   absl::StrAppendFormat(&report.output, "%s\n%spid %d, %s%s, %s%s\n\n", text, report.style.dim, first.pid,
                         mode(profile), human_duration(profile.duration_ns), end, report.style.plain);
@@ -85,10 +86,10 @@ void write_headline(const TextReport& report) {
   if (report.live_sites == 0) {
     write_nothing_live(report);
   } else {
-    absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %d site%s,\n%s.\n", report.style.bold,
+    absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %s,\n%s.\n", report.style.bold,
                           moment(profile), described_bytes(profile.totals.live.bytes), report.style.plain,
-                          described_blocks(profile.totals.live.blocks), report.live_sites,
-                          report.live_sites == 1 ? "" : "s", since_when(report));
+                          described_blocks(profile.totals.live.blocks), human_count(report.live_sites, "site"),
+                          since_when(report));
   }
   const char* sure = profile.sampled ? "Sampled: figures are estimates, with the 95 % interval beside them."
                                      : "Exact: every byte of every recorded allocation is counted.";
@@ -103,7 +104,7 @@ void write_other_sites(const TextReport& report) {
     rest += report.profile.sites[index].activity.live;
   }
   const size_t count = report.live_sites - report.shown_sites;
-  absl::StrAppendFormat(&report.output, "      and %d more site%s with %s in %s\n\n", count, count == 1 ? "" : "s",
+  absl::StrAppendFormat(&report.output, "      and %s with %s in %s\n\n", human_count(count, "more site"),
                         described_bytes(rest.bytes), described_blocks(rest.blocks));
 }
 
@@ -120,7 +121,8 @@ void write_missing_symbols(const TextReport& report) {
   for (size_t index = 0; index < count; ++index) {
     absl::StrAppendFormat(&report.output, "  %s %s\n", printable(missing[index].path), missing[index].reason);
   }
-  if (count < missing.size()) absl::StrAppendFormat(&report.output, "  and %d more files\n", missing.size() - count);
+  if (count < missing.size())
+    absl::StrAppendFormat(&report.output, "  and %s\n", human_count(missing.size() - count, "more file"));
 }
 
 // One line on what to do next.
@@ -133,7 +135,8 @@ void write_next(const TextReport& report) {
   } else if (report.options.short_report) {
     next = "seep report " + paths;
   } else if (!report.options.full) {
-    next = absl::StrFormat("seep report --full %s    all %d sites, whole stacks", paths, profile.sites.size());
+    next =
+        absl::StrFormat("seep report --full %s    %s, whole stacks", paths, human_count(profile.sites.size(), "site"));
   } else {
     next = absl::StrFormat("seep report --format json %s    the same for programs", paths);
   }

@@ -69,9 +69,8 @@ void write_stack(const TextReport& report, const Site& site) {
   for (size_t index = 0; index < lines.size(); ++index) {
     if (!shown(index)) {
       if (index == before_gap) {
-        const size_t left_out = lines.size() - limit;
-        absl::StrAppendFormat(&report.output, "%*s%s... %d more frame%s ...%s\n", kIndent, "", report.style.dim,
-                              left_out, left_out == 1 ? "" : "s", report.style.plain);
+        absl::StrAppendFormat(&report.output, "%*s%s... %s ...%s\n", kIndent, "", report.style.dim,
+                              human_count(lines.size() - limit, "more frame"), report.style.plain);
       }
       continue;
     }
@@ -132,8 +131,8 @@ void write_site(const TextReport& report, size_t index) {
                         share.empty() ? "" : ", " + share);
   std::string details = allocated_when(site, report.profile.duration_ns) + ", " + freed_so_far(site);
   details += threads_of(site, report.profile);
-  if (site.traces > 1) details += absl::StrFormat(", %d stacks (the largest is shown)", site.traces);
-  if (site.processes > 1) details += absl::StrFormat(", %d processes", site.processes);
+  if (site.traces > 1) details += ", " + human_count(site.traces, "stack") + " (the largest is shown)";
+  if (site.processes > 1) details += ", " + human_count(site.processes, "process");
   if (report.options.full) details += ", fingerprint " + fingerprint_text(site.fingerprint);
   absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", details);
   write_stack(report, site);

@@ -65,10 +65,6 @@ struct Sum {
   }
 };
 
-std::string sites_text(size_t count, const char* which) {
-  return absl::StrFormat("%d %s%s", count, which, count == 1 ? "" : "s");
-}
-
 std::string observed_text(const ProcessSummary& process) {
   if (!process.observed) return "not observed";
   return process.sample_bytes == 1 ? "exact" : "sampled";
@@ -87,9 +83,8 @@ Row process_row(const ProcessSummary& process) {
   return row;
 }
 
-// "1 frame", "2 frames": `noun` in the singular.
 void add(std::vector<std::string>& unseen, uint64_t count, const std::string& noun, const std::string& what) {
-  if (count > 0) unseen.push_back(human_count(count) + " " + noun + (count == 1 ? "" : "s") + what);
+  if (count > 0) unseen.push_back(human_count(count, noun.c_str()) + what);
 }
 
 // Only what was lost, each in words.
@@ -153,10 +148,10 @@ void write_totals(const TextReport& report) {
   other += {-shown.live_bytes, -shown.live_blocks, -shown.alloc_bytes, -shown.alloc_blocks};
   std::vector<Row> rows = {{"Totals", "live bytes", "blocks", "allocated bytes", "blocks"}};
   const size_t others = profile.sites.size() - report.shown_sites;
-  if (report.shown_sites > 0) rows.push_back(shown.row(sites_text(report.shown_sites, "shown site"), profile.sampled));
+  if (report.shown_sites > 0) rows.push_back(shown.row(human_count(report.shown_sites, "shown site"), profile.sampled));
   if (others > 0) {
     const char* which = report.shown_sites > 0 ? "other site" : "site";
-    rows.push_back(other.row(sites_text(others, which), profile.sampled));
+    rows.push_back(other.row(human_count(others, which), profile.sampled));
   }
   rows.push_back(total.row("all", profile.sampled));
   write_rows(rows, report);
@@ -192,7 +187,7 @@ void write_coverage(const TextReport& report) {
     const size_t count = profile.coverage.observed_processes;
     absl::StrAppendFormat(&report.output, "Nothing was missed: every %s of %s was recorded, with its whole stack.\n",
                           profile.sampled ? "sample" : "allocation",
-                          count == 1 ? "the process" : absl::StrFormat("all %d processes", count));
+                          count == 1 ? "the process" : "all " + human_count(count, "process"));
     return;
   }
   const double fraction = profile.coverage.fraction();
