@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The vDSO's clock; see clock.h. The vDSO is an ELF image that the kernel maps; its one symbol that we need is looked up
-// in its dynamic symbol table (vdso(7), ELF gABI chapter 5).
+// The vDSO's clock; see clock.h. The vDSO is an ELF image that the kernel maps; its one symbol that we need is looked
+// up in its dynamic symbol table (vdso(7), ELF gABI chapter 5).
 #include "preload/clock.h"
 
 #include <elf.h>
@@ -21,7 +21,7 @@ using ClockFunction = int (*)(clockid_t, timespec*);
 constinit std::atomic<ClockFunction> vdso_clock{nullptr};
 
 struct DynamicSymbols {
-  const ElfW(Sym)* symbols = nullptr;
+  const ElfW(Sym) * symbols = nullptr;
   const char* names = nullptr;
   const uint32_t* hash = nullptr;  // DT_HASH: its second word is the number of symbols.
 };

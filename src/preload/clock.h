@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Time, from the kernel's own code in the vDSO: libc's clock_gettime may be interposed (libfaketime) and is then neither
-// true nor safe to call from a malloc hook. Runs inside the host, any thread, signal handlers.
+// Time, from the kernel's own code in the vDSO: libc's clock_gettime may be interposed (libfaketime) and is then
+// neither true nor safe to call from a malloc hook. Runs inside the host, any thread, signal handlers.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The malloc family. A hook is: one question to the recorder, one real call, one call to the recorder; no logic. On the fast
-// path the real call is a jump.
+// The malloc family. A hook is: one question to the recorder, one real call, one call to the recorder; no logic. On the
+// fast path the real call is a jump.
 //
 // Runs inside the host, on any thread, at any time from before the first constructor to after the last destructor, in
 // signal handlers. Must never call what it hooks.
@@ -52,8 +52,8 @@ void* move_from_bootstrap(void* block, size_t size) {
   return moved;
 }
 
-// The record leaves before the call, and comes back where it fails. realloc to nothing frees, in glibc with a null result
-// that is no failure.
+// The record leaves before the call, and comes back where it fails. realloc to nothing frees, in glibc with a null
+// result that is no failure.
 SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
   const bool sampled = wanted && seep::is_sampled(size);
   if (seep::is_bootstrap_block(block)) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the host does that concerns us, besides allocating: it starts, forks, closes a library, runs another program, ends.
+// What the host does that concerns us, besides allocating: it starts, forks, closes a library, runs another program,
+// ends.
 //
-// The constructor is the only one of libseep.so, and it registers what runs at the end: an on_exit handler. It is run after
-// the destructors of all libraries, because it is registered before libc registers those; so what they free is free in
-// the last snapshot. Runs inside the host.
+// The constructor is the only one of libseep.so, and it registers what runs at the end: an on_exit handler. It is run
+// after the destructors of all libraries, because it is registered before libc registers those; so what they free is
+// free in the last snapshot. Runs inside the host.
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
@@ -50,8 +51,7 @@ const NextEvents& events() {
     next_events.execve = next_function<int (*)(const char*, char* const*, char* const*)>("execve");
     next_events.execvpe = next_function<int (*)(const char*, char* const*, char* const*)>("execvpe");
     next_events.fexecve = next_function<int (*)(int, char* const*, char* const*)>("fexecve");
-    next_events.execveat =
-        next_function<int (*)(int, const char*, char* const*, char* const*, int)>("execveat");
+    next_events.execveat = next_function<int (*)(int, const char*, char* const*, char* const*, int)>("execveat");
     next_events.dlclose = next_function<int (*)(void*)>("dlclose");
   }
   return next_events;
@@ -59,8 +59,7 @@ const NextEvents& events() {
 
 void end_with(const seep::EndFacts& end) {
   const int saved = errno;
-  seep::final_snapshot(
-      end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit, end);
+  seep::final_snapshot(end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit, end);
   errno = saved;
 }
 
@@ -130,8 +129,8 @@ size_t count_arguments(va_list list) {
 
 }  // namespace
 
-// Not a jump: what was remembered of the library's code is void once it is gone, and what another thread looked up while it
-// went, too.
+// Not a jump: what was remembered of the library's code is void once it is gone, and what another thread looked up
+// while it went, too.
 SEEP_HOOK int dlclose(void* handle) {
   seep::recording.modules.next_generation();
   const int result = events().dlclose(handle);
@@ -151,8 +150,8 @@ SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
   __builtin_unreachable();
 }
 
-// An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before. If
-// the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what is not
+// An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before.
+// If the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what is not
 // there or not executable is not worth a snapshot.
 SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
   if (is_executable(path)) end_by_exec();
@@ -181,14 +180,14 @@ SEEP_HOOK int execveat(int fd, const char* path, char* const* arguments, char* c
   return events().execveat(fd, path, arguments, environment, flags);
 }
 
-#define SEEP_COLLECT_ARGUMENTS(FIRST)                                      \
-  va_list list;                                                            \
-  va_start(list, FIRST);                                                   \
-  const size_t count = count_arguments(list); \
-  va_end(list);                                                            \
-  char** arguments = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*)));                                           \
-  va_start(list, FIRST);                                                   \
-  arguments[0] = const_cast<char*>(FIRST);                                 \
+#define SEEP_COLLECT_ARGUMENTS(FIRST)                                                    \
+  va_list list;                                                                          \
+  va_start(list, FIRST);                                                                 \
+  const size_t count = count_arguments(list);                                            \
+  va_end(list);                                                                          \
+  char** arguments = static_cast<char**>(__builtin_alloca((count + 1) * sizeof(char*))); \
+  va_start(list, FIRST);                                                                 \
+  arguments[0] = const_cast<char*>(FIRST);                                               \
   for (size_t i = 1; i <= count; ++i) arguments[i] = va_arg(list, char*)
 
 SEEP_HOOK int execl(const char* path, const char* argument, ...) {

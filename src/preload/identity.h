@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who this process is, for the header of its recording; and the environment that it was started with. Raw system calls and
-// /proc; no libc state, so that it works before libc's own initializers have run. Runs inside the host.
+// Who this process is, for the header of its recording; and the environment that it was started with. Raw system calls
+// and /proc; no libc state, so that it works before libc's own initializers have run. Runs inside the host.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ namespace seep {
 
 inline constexpr size_t kEnvironmentBytes = 256 << 10;
 
-// SEEP_OPTIONS: from the environment, or from /proc/self/environ (read into `buffer` of kEnvironmentBytes) before libc has
-// set that up. Null: not set.
+// SEEP_OPTIONS: from the environment, or from /proc/self/environ (read into `buffer` of kEnvironmentBytes) before libc
+// has set that up. Null: not set.
 [[nodiscard]] const char* find_options(char* buffer) noexcept;
 
 // Whether our parent has libseep.so mapped, too.

@@ -41,8 +41,9 @@ void LiveFilter::settle(uintptr_t address, PackedFilter counted) noexcept {
 void LiveFilter::count_out(uintptr_t address, PackedFilter filter) noexcept {
   uint8_t* byte = bucket(filter, address);
   uint8_t old = __atomic_load_n(byte, __ATOMIC_RELAXED);
-  while (old != kSticky && old != 0 && !__atomic_compare_exchange_n(byte, &old, static_cast<uint8_t>(old - 1), true,
-                                                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+  while (old != kSticky && old != 0 &&
+         !__atomic_compare_exchange_n(byte, &old, static_cast<uint8_t>(old - 1), true, __ATOMIC_RELEASE,
+                                      __ATOMIC_RELAXED)) {
   }
   entries_.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -3,16 +3,17 @@
 // A counting filter in front of the live table: can this address be a recorded block? One load answers no for nearly
 // every free. A byte a bucket, index by multiplicative hash; a byte that reached 255 stays there.
 //
-// False positives cost a lookup in the table; a false negative would be a missed free, so there is none: every entry of the
-// table is counted in the filter that `packed` names, from before malloc returns the block until its free has taken it
-// out of the table. When more than one bucket in twenty is taken, a filter four times as large is built beside:
+// False positives cost a lookup in the table; a false negative would be a missed free, so there is none: every entry of
+// the table is counted in the filter that `packed` names, from before malloc returns the block until its free has taken
+// it out of the table. When more than one bucket in twenty is taken, a filter four times as large is built beside:
 //
-//   1. `building` names it; 2. every entry of the live table is counted into it; 3. `packed` names it; 4. `building` is null.
+//   1. `building` names it; 2. every entry of the live table is counted into it; 3. `packed` names it; 4. `building` is
+//   null.
 //
-// An insertion counts in `packed`, enters the table, and looks again: at `building`, then at `packed`; what it finds new it
-// counts there too. So either the builder sees the entry in the table or the insertion sees the builder. A removal
-// takes back its count in the filter that `packed` named before the entry left the table, and in no other. What both
-// races can leave behind is a count too many: a bucket that costs a lookup. Old filters are never given back.
+// An insertion counts in `packed`, enters the table, and looks again: at `building`, then at `packed`; what it finds
+// new it counts there too. So either the builder sees the entry in the table or the insertion sees the builder. A
+// removal takes back its count in the filter that `packed` named before the entry left the table, and in no other. What
+// both races can leave behind is a count too many: a bucket that costs a lookup. Old filters are never given back.
 //
 // In exact mode every address is a block: all of a two-byte filter is 255.
 // Runs inside the host, any thread, signal handlers, lock-free.
@@ -73,8 +74,7 @@ class LiveFilter {
     return reinterpret_cast<uintptr_t>(array) | (64 - buckets_log2);
   }
   static uint8_t* bucket(PackedFilter packed, uintptr_t address) noexcept {
-    return reinterpret_cast<uint8_t*>(packed & ~uintptr_t{63}) +
-           ((address * 0x9E3779B97F4A7C15ull) >> (packed & 63));
+    return reinterpret_cast<uint8_t*>(packed & ~uintptr_t{63}) + ((address * 0x9E3779B97F4A7C15ull) >> (packed & 63));
   }
   static void increment(PackedFilter filter, uintptr_t address) noexcept;
 

@@ -9,8 +9,8 @@
 //     levels_:  [0] 2^n buckets   [1] 2^(n+1) buckets   [2] ...          bucket: | 8 keys | 8 x 16 bytes of values |
 //                                   ^ an address has two buckets in each level, and may stand in any slot of them
 //
-// The allocator serializes what happens to one address: insert (after malloc has returned it) and remove (before free is
-// called) never run at once for the same one, unless the program frees twice. So only slots are contended. A slot is
+// The allocator serializes what happens to one address: insert (after malloc has returned it) and remove (before free
+// is called) never run at once for the same one, unless the program frees twice. So only slots are contended. A slot is
 // claimed by CAS (0 -> kReserved), filled, and published by a release store of the address; remove takes the address
 // out by CAS. As every slot of both buckets is always looked at, there are no tombstones.
 //

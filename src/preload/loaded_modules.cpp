@@ -23,7 +23,8 @@ struct Note {
   unsigned count = 0;
 };
 
-// The build id, among the notes of an image mapped at `start`. Its ELF header is the first thing that every linker maps.
+// The build id, among the notes of an image mapped at `start`. Its ELF header is the first thing that every linker
+// maps.
 Note find_build_id(uintptr_t start, uintptr_t end, uint64_t load_bias) {
   const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(start);
   if (end - start < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return {};
@@ -70,7 +71,7 @@ const char* path_of(const link_map* map, uintptr_t start, char* buffer) {
 
 uint32_t enter(Region region, const link_map* map, const Note& build_id, uintptr_t start, uintptr_t end,
                char* scratch) {
-  const ModuleFacts facts{map->l_addr, start,          end - start,
+  const ModuleFacts facts{map->l_addr,    start,          end - start,
                           build_id.bytes, build_id.count, path_of(map, start, scratch)};
   uint32_t id = find_module(region, facts);
   if (id == 0) {
@@ -147,8 +148,8 @@ bool LoadedModules::still_loaded(uintptr_t pc, const ModuleView& view) const noe
   return true;  // Never remembered, for want of memory: it was looked up just now.
 }
 
-LoadedModules::Known* LoadedModules::remember(uintptr_t start, uintptr_t end, link_map* map,
-                                              const uint8_t* build_id, unsigned build_id_bytes) noexcept {
+LoadedModules::Known* LoadedModules::remember(uintptr_t start, uintptr_t end, link_map* map, const uint8_t* build_id,
+                                              unsigned build_id_bytes) noexcept {
   Known* known = take_known();
   if (known == nullptr) return nullptr;
   known->start = start;
@@ -177,7 +178,8 @@ LoadedModules::Known* LoadedModules::take_known() noexcept {
     if (index < kPerPage) continue;
     char* more = static_cast<char*>(memory_.take(kPoolBytes));
     if (more == nullptr) return nullptr;
-    if (pool_.compare_exchange_strong(page, more, std::memory_order_acq_rel)) pool_used_.store(0, std::memory_order_release);
+    if (pool_.compare_exchange_strong(page, more, std::memory_order_acq_rel))
+      pool_used_.store(0, std::memory_order_release);
     else memory_.give_back(more, kPoolBytes);
   }
 }

@@ -2,10 +2,10 @@
 //
 // What is mapped as code where: from a pc to its module's number in the recording, its load bias and its unwind tables.
 //
-// The loader's own index is asked (`_dl_find_object`: lock-free, safe in signal handlers), never `dl_iterate_phdr`, whose
-// lock a fork may have left taken. What it finds is remembered by its bounds, valid for one generation: dlclose bumps the
-// generation before and after, and so does a fork, whose child has a recording of its own. A module that was remembered
-// in an older generation is compared by build id and path before it is believed again.
+// The loader's own index is asked (`_dl_find_object`: lock-free, safe in signal handlers), never `dl_iterate_phdr`,
+// whose lock a fork may have left taken. What it finds is remembered by its bounds, valid for one generation: dlclose
+// bumps the generation before and after, and so does a fork, whose child has a recording of its own. A module that was
+// remembered in an older generation is compared by build id and path before it is believed again.
 //
 // Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
@@ -22,9 +22,9 @@ struct link_map;
 namespace seep {
 
 struct ModuleView {
-  ModuleTables tables{};   // start == end: no module here.
+  ModuleTables tables{};  // start == end: no module here.
   uint64_t load_bias = 0;
-  uint32_t id = 0;         // In the recording; 0 where it could not be entered.
+  uint32_t id = 0;  // In the recording; 0 where it could not be entered.
   [[nodiscard]] bool holds(uintptr_t pc) const { return pc - tables.start < tables.end - tables.start; }
 };
 
@@ -60,14 +60,14 @@ class LoadedModules {
 
   [[nodiscard]] Known* find_known(uintptr_t start, uintptr_t end, link_map* map, const uint8_t* build_id,
                                   unsigned build_id_bytes) noexcept;
-  [[nodiscard]] Known* remember(uintptr_t start, uintptr_t end, link_map* map,
-                                const uint8_t* build_id, unsigned build_id_bytes) noexcept;
+  [[nodiscard]] Known* remember(uintptr_t start, uintptr_t end, link_map* map, const uint8_t* build_id,
+                                unsigned build_id_bytes) noexcept;
   [[nodiscard]] Known* take_known() noexcept;
 
   PrivateMemory& memory_;
   std::atomic<uint32_t> generation_{1};
   std::atomic<Known*> heads_[1 << kHeadsLog2]{};
-  std::atomic<char*> pool_{nullptr};       // Of Known entries, a page after the other.
+  std::atomic<char*> pool_{nullptr};  // Of Known entries, a page after the other.
   std::atomic<uint32_t> pool_used_{0};
 };
 

@@ -102,9 +102,9 @@ size_t first_malloc_usable_size(void* block) { return known() ? next.malloc_usab
 
 }  // namespace
 
-constinit NextAllocator next = {first_malloc,        first_free,          first_calloc,  first_realloc,
-                                first_reallocarray,  first_memalign,      first_aligned_alloc,
-                                first_posix_memalign, first_valloc,       first_pvalloc, first_malloc_usable_size};
+constinit NextAllocator next = {
+    first_malloc,        first_free,           first_calloc, first_realloc, first_reallocarray,      first_memalign,
+    first_aligned_alloc, first_posix_memalign, first_valloc, first_pvalloc, first_malloc_usable_size};
 
 void find_next_allocator() noexcept {
   uint32_t unknown = kUnknown;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The allocator behind us: the next definition of each function in the order in which the loader looks symbols up, be it
-// glibc's, jemalloc's, tcmalloc's or mimalloc's. We never allocate for the host ourselves, but for one case: what dlsym
-// allocates while it looks up malloc comes from a small static arena.
+// The allocator behind us: the next definition of each function in the order in which the loader looks symbols up, be
+// it glibc's, jemalloc's, tcmalloc's or mimalloc's. We never allocate for the host ourselves, but for one case: what
+// dlsym allocates while it looks up malloc comes from a small static arena.
 //
-// Each pointer begins as a function that looks up the real one and calls it, so that the hooks may call through them at any
-// time, before every constructor too. Looking up takes the loader's lock, which is recursive; none of ours is held.
+// Each pointer begins as a function that looks up the real one and calls it, so that the hooks may call through them at
+// any time, before every constructor too. Looking up takes the loader's lock, which is recursive; none of ours is held.
 // Runs inside the host, any thread.
 #pragma once
 
@@ -40,8 +40,9 @@ void find_next_allocator() noexcept;
 // Whether two functions lie in the same shared object.
 [[nodiscard]] bool same_object(const void* a, const void* b) noexcept;
 
-// The next definition of a C++ operator, for the hook that was called from `caller`. Where libstdc++ came with a library
-// that was opened RTLD_LOCAL, it is not in the scope behind us and is looked up from the caller's. Null: nowhere.
+// The next definition of a C++ operator, for the hook that was called from `caller`. Where libstdc++ came with a
+// library that was opened RTLD_LOCAL, it is not in the scope behind us and is looked up from the caller's. Null:
+// nowhere.
 [[nodiscard]] void* find_next_operator(const char* symbol, const void* caller) noexcept;
 
 }  // namespace seep

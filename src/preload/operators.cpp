@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C++'s operator new and delete, every variant. libstdc++'s call malloc and free, which the hooks see, so they are jumped
-// to; an allocator's own (tcmalloc, jemalloc, mimalloc) lie in one object with its malloc and do not call it, so here is
-// where their blocks are seen. Which it is, is found at an operator's first call: C programs never look anything up.
+// C++'s operator new and delete, every variant. libstdc++'s call malloc and free, which the hooks see, so they are
+// jumped to; an allocator's own (tcmalloc, jemalloc, mimalloc) lie in one object with its malloc and do not call it, so
+// here is where their blocks are seen. Which it is, is found at an operator's first call: C programs never look
+// anything up.
 //
-// The names are the mangled ones of the Itanium C++ ABI, as plain C functions: their parameters are passed alike, and the
-// compiler must not take these for operator new. Nothing here may be noexcept: the real ones throw through us.
-// Runs inside the host, any thread, signal handlers.
+// The names are the mangled ones of the Itanium C++ ABI, as plain C functions: their parameters are passed alike, and
+// the compiler must not take these for operator new. Nothing here may be noexcept: the real ones throw through us. Runs
+// inside the host, any thread, signal handlers.
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -71,16 +72,16 @@ __attribute__((always_inline)) inline void release(NextOperator& next_operator, 
 
 #define SEEP_CALLER __builtin_return_address(0)
 
-#define SEEP_NEW(NAME, PARAMETERS, ...)                                                     \
-  SEEP_HOOK void* NAME PARAMETERS {                                                         \
-    static constinit NextOperator next_operator;                                            \
-    return allocate(next_operator, #NAME, SEEP_CALLER, size __VA_OPT__(, ) __VA_ARGS__);    \
+#define SEEP_NEW(NAME, PARAMETERS, ...)                                                  \
+  SEEP_HOOK void* NAME PARAMETERS {                                                      \
+    static constinit NextOperator next_operator;                                         \
+    return allocate(next_operator, #NAME, SEEP_CALLER, size __VA_OPT__(, ) __VA_ARGS__); \
   }
 
-#define SEEP_DELETE(NAME, PARAMETERS, ...)                                                  \
-  SEEP_HOOK void NAME PARAMETERS {                                                          \
-    static constinit NextOperator next_operator;                                            \
-    return release(next_operator, #NAME, SEEP_CALLER, block __VA_OPT__(, ) __VA_ARGS__);    \
+#define SEEP_DELETE(NAME, PARAMETERS, ...)                                               \
+  SEEP_HOOK void NAME PARAMETERS {                                                       \
+    static constinit NextOperator next_operator;                                         \
+    return release(next_operator, #NAME, SEEP_CALLER, block __VA_OPT__(, ) __VA_ARGS__); \
   }
 
 // A const std::nothrow_t& and a std::align_val_t, as they are passed.

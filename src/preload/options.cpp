@@ -52,10 +52,14 @@ bool parse_bytes(const char* text, uint64_t& bytes) noexcept {
   if (!parse_number(text, bytes)) return false;
   unsigned shift = 0;
   switch (*text) {
-    case 't': case 'T': shift = 40; break;
-    case 'g': case 'G': shift = 30; break;
-    case 'm': case 'M': shift = 20; break;
-    case 'k': case 'K': shift = 10; break;
+    case 't':
+    case 'T': shift = 40; break;
+    case 'g':
+    case 'G': shift = 30; break;
+    case 'm':
+    case 'M': shift = 20; break;
+    case 'k':
+    case 'K': shift = 10; break;
     default: break;
   }
   if (shift != 0) ++text;
@@ -66,9 +70,8 @@ bool parse_duration(const char* text, uint64_t& duration_ns) noexcept {
   static constexpr struct {
     const char* name;
     uint64_t ns;
-  } kUnits[] = {{"", 1'000'000'000},  {"s", 1'000'000'000},   {"ms", 1'000'000},
-                {"us", 1'000},        {"ns", 1},              {"m", 60'000'000'000},
-                {"h", 3'600'000'000'000}};
+  } kUnits[] = {{"", 1'000'000'000}, {"s", 1'000'000'000},  {"ms", 1'000'000},       {"us", 1'000},
+                {"ns", 1},           {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
   uint64_t number;
   if (!parse_number(text, number)) return false;
   for (const auto& unit : kUnits) {

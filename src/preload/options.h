@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SEEP_OPTIONS: read once, when the shared object starts, from the environment block itself. What is wrong is said in one
-// line on stderr and then ignored; it never keeps the host from running. Runs inside the host before its main; after
-// that the options do not change.
+// SEEP_OPTIONS: read once, when the shared object starts, from the environment block itself. What is wrong is said in
+// one line on stderr and then ignored; it never keeps the host from running. Runs inside the host before its main;
+// after that the options do not change.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +11,15 @@
 namespace seep {
 
 struct Options {
-  uint64_t sample_bytes = 512 << 10;      // 1: exact.
+  uint64_t sample_bytes = 512 << 10;  // 1: exact.
   uint64_t interval_ns = 10'000'000'000;
   uint32_t depth = 128;
-  uint64_t max_memory_bytes = 0;          // Of seep itself; 0: no limit. 64 MiB by default where sampled.
-  uint64_t seed = 0;                      // 0: random.
+  uint64_t max_memory_bytes = 0;  // Of seep itself; 0: no limit. 64 MiB by default where sampled.
+  uint64_t seed = 0;              // 0: random.
   char out[2048] = "seep.%e.%p/%e.%p.seep";
   char region[512] = "tmpfs";
-  char announce[2048] = "";               // A file to append our pid to; for `seep run`.
-  char given[1024] = "";                  // SEEP_OPTIONS itself.
+  char announce[2048] = "";  // A file to append our pid to; for `seep run`.
+  char given[1024] = "";     // SEEP_OPTIONS itself.
 
   [[nodiscard]] bool exact() const { return sample_bytes <= 1; }
 };

@@ -50,9 +50,7 @@ bool expand_name(const char* pattern, const NameFacts& facts, char* name, size_t
       case 'n': text.add_number(facts.counter); break;
       case '%': text.add_character('%'); break;
       case '\0': return false;
-      default:
-        text.add_character('%');
-        text.add_character(*at);
+      default: text.add_character('%'); text.add_character(*at);
     }
   }
   return text.complete() && name[0] != '\0';

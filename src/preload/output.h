@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stream file: its name, its making, appending to it. No descriptor is kept: the host may close all of them or change
-// its limits, and must not find one that it did not open. Each snapshot opens the file by its absolute path, checks that
-// it is still the one that was made, appends, and closes. Raw system calls only.
-// Runs inside the host, on the thread that takes the snapshot.
+// The stream file: its name, its making, appending to it. No descriptor is kept: the host may close all of them or
+// change its limits, and must not find one that it did not open. Each snapshot opens the file by its absolute path,
+// checks that it is still the one that was made, appends, and closes. Raw system calls only. Runs inside the host, on
+// the thread that takes the snapshot.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +11,12 @@
 
 namespace seep {
 
-struct NameFacts {       // What the placeholders of `out` stand for.
+struct NameFacts {         // What the placeholders of `out` stand for.
   const char* executable;  // %e: its last component is taken.
-  uint32_t pid;          // %p
-  const char* host;      // %h
-  uint64_t unix_s;       // %t
-  uint32_t counter;      // %n
+  uint32_t pid;            // %p
+  const char* host;        // %h
+  uint64_t unix_s;         // %t
+  uint32_t counter;        // %n
 };
 
 // Expands `pattern` (%% is a %). False where it does not fit.
@@ -27,8 +27,8 @@ void make_absolute(char* path, size_t path_bytes) noexcept;
 
 class StreamFile {
  public:
-  // Makes the file that `path` names, or where the name is in use the one with .2, .3, ... before its extension; and its
-  // directory, if that is missing. `path` then holds the name. False: it cannot be made.
+  // Makes the file that `path` names, or where the name is in use the one with .2, .3, ... before its extension; and
+  // its directory, if that is missing. `path` then holds the name. False: it cannot be made.
   [[nodiscard]] bool create(char* path, size_t path_bytes) noexcept;
   // Opens it again to append. False where it is gone or another file is there.
   [[nodiscard]] bool open(const char* path) noexcept;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The working memory: private, anonymous, zeroed, taken in whole blocks and never given back while others may still read
-// it. Everything that seep takes besides the recording goes through here, so that `max_memory` holds and a snapshot can
-// say what seep costs. Runs inside the host, any thread, signal handlers, lock-free.
+// The working memory: private, anonymous, zeroed, taken in whole blocks and never given back while others may still
+// read it. Everything that seep takes besides the recording goes through here, so that `max_memory` holds and a
+// snapshot can say what seep costs. Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
 
 #include <atomic>

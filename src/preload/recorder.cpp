@@ -47,9 +47,7 @@ void start_thread(ThreadState& thread) {
 }
 
 // A fork's child goes on in its parent's random sequence otherwise, in step with its siblings.
-void fork_thread(ThreadState& thread) {
-  thread.random ^= static_cast<uint64_t>(recording.pid) * 0x9E3779B97F4A7C15ull;
-}
+void fork_thread(ThreadState& thread) { thread.random ^= static_cast<uint64_t>(recording.pid) * 0x9E3779B97F4A7C15ull; }
 
 // Under memory pressure the interval doubles, each time another twentieth of the limit is gone.
 void raise_interval_under_pressure() {
@@ -194,8 +192,7 @@ bool is_sampled(size_t size) noexcept {
   ThreadState& thread = thread_state;
   if (!prepare_recording()) {
     // Off for good, or not begun: forward. What is lost before the beginning is what prepare() itself calls for.
-    thread.bytes_until_sample =
-        recording.state.load(std::memory_order_relaxed) == Recording::kOff ? INT64_MAX : 0;
+    thread.bytes_until_sample = recording.state.load(std::memory_order_relaxed) == Recording::kOff ? INT64_MAX : 0;
     return false;
   }
   if (notice_fork()) fork_thread(thread);

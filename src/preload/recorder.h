@@ -24,7 +24,8 @@ namespace seep {
 
 extern constinit LiveFilter live_filter;
 
-// Once, before the filter is asked for the first time. Back to that, where nothing is to be recorded. And for blocks of the bootstrap arena, which free() must find.
+// Once, before the filter is asked for the first time. Back to that, where nothing is to be recorded. And for blocks of
+// the bootstrap arena, which free() must find.
 void start_filter() noexcept;
 void match_nothing() noexcept;
 [[nodiscard]] bool stick_in_filter(const void* block) noexcept;

@@ -47,8 +47,8 @@ uint64_t resource_limit(int resource) {
   return sys::failed(result) ? RLIM64_INFINITY : limit.rlim_cur;
 }
 
-// How long the region may become. The file is sparse and the mapping not accessible until used, so generous; but the host
-// may have little address space, or be killed by SIGXFSZ for a large file.
+// How long the region may become. The file is sparse and the mapping not accessible until used, so generous; but the
+// host may have little address space, or be killed by SIGXFSZ for a large file.
 uint64_t choose_capacity(const Options& options) {
   uint64_t capacity = options.max_memory_bytes == 0 ? kMostRegionBytes : options.max_memory_bytes / 4;
   const uint64_t file_limit = resource_limit(RLIMIT_FSIZE);
@@ -194,10 +194,10 @@ void forget_parents_region() noexcept {
     RegionHeader& header = parents.header();
     void* base = &header;
     const uint64_t used = header.used_bytes.load(std::memory_order_relaxed);
-    // From here on a stale write lands in private zeros. The child's entries begin behind what the parent had used, so it
-    // can meet none of them; and a Ref below that is known for the parent's.
-    if (sys::map(base, recording.capacity_bytes, PROT_NONE,
-                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) != nullptr) {
+    // From here on a stale write lands in private zeros. The child's entries begin behind what the parent had used, so
+    // it can meet none of them; and a Ref below that is known for the parent's.
+    if (sys::map(base, recording.capacity_bytes, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE) !=
+        nullptr) {
       sys::protect(base, (used + 4095) & ~uint64_t{4095}, PROT_READ | PROT_WRITE);
     }
     recording.inherited_base = base;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of this process's recording: options, working memory, the region, and its life: made at the first record, left
-// behind at a fork, closed at exit. Recorder (recorder.cpp) fills it, host_events.cpp ends it, snapshots.cpp writes it out.
-// Runs inside the host, any thread, signal handlers, lock-free: where two threads meet at the making of the region, the
-// second waits for the first a bounded time, and then counts what it drops.
+// The state of this process's recording: options, working memory, the region, and its life: made at the first record,
+// left behind at a fork, closed at exit. Recorder (recorder.cpp) fills it, host_events.cpp ends it, snapshots.cpp
+// writes it out. Runs inside the host, any thread, signal handlers, lock-free: where two threads meet at the making of
+// the region, the second waits for the first a bounded time, and then counts what it drops.
 #pragma once
 
 #include <atomic>
@@ -33,16 +33,16 @@ struct Recording {
 
   // The region; null until the first record.
   std::atomic<void*> region_base{nullptr};
-  std::atomic<uint32_t> opening{0};      // 1 while a thread makes the region.
+  std::atomic<uint32_t> opening{0};  // 1 while a thread makes the region.
   uint64_t capacity_bytes = 0;
-  void* inherited_base = nullptr;        // After a fork: where the parent's region lay, and how far it was used.
+  void* inherited_base = nullptr;  // After a fork: where the parent's region lay, and how far it was used.
   uint64_t inherited_used_bytes = 0;
-  std::atomic<uint32_t> first_own_trace{0};  // Traces with a smaller Ref are a parent's.
+  std::atomic<uint32_t> first_own_trace{0};         // Traces with a smaller Ref are a parent's.
   std::atomic<uint64_t> freed_inherited_blocks{0};  // Until there is a region that counts them.
   std::atomic<uint64_t> freed_inherited_bytes{0};
   std::atomic<uint64_t> early_loss[static_cast<unsigned>(LossKind::kCount)]{};  // The same.
 
-  std::atomic<uint32_t> interval_shift{0};   // T now is options.sample_bytes << this.
+  std::atomic<uint32_t> interval_shift{0};  // T now is options.sample_bytes << this.
   std::atomic<uint64_t> next_pressure_bytes{0};
   uint64_t base_seed = 0;
   std::atomic<uint32_t> thread_count{0};     // Numbers threads, for seeds and shards.
@@ -72,8 +72,8 @@ extern constinit Recording recording;
 // Leaves a stream that says why nothing is recorded here.
 void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept;
 
-// In the child of a fork, before anything else runs there: it must not write to its parent's region, nor may a hook that
-// the fork interrupted. Takes no memory for tables; the child's own region is made at its first record.
+// In the child of a fork, before anything else runs there: it must not write to its parent's region, nor may a hook
+// that the fork interrupted. Takes no memory for tables; the child's own region is made at its first record.
 void forget_parents_region() noexcept;
 
 // A fork that ran no handlers (raw clone) is noticed here: true if this is a child that has not been told.

@@ -10,17 +10,17 @@
 namespace seep {
 
 struct ThreadState {
-  // Below zero after subtracting an allocation's size + 1: take the slow path. Zero at first, so the first allocation of
-  // a thread does. In exact mode never positive.
+  // Below zero after subtracting an allocation's size + 1: take the slow path. Zero at first, so the first allocation
+  // of a thread does. In exact mode never positive.
   int64_t bytes_until_sample;
-  uint64_t random;                 // The sampler's state.
-  uint32_t started;                // 0 until the first slow path.
-  uint16_t shard;                  // Of the counters.
-  uint16_t thread_name;            // Its number in the recording,
-  uint32_t name_generation;        // in the recording with this number.
+  uint64_t random;           // The sampler's state.
+  uint32_t started;          // 0 until the first slow path.
+  uint16_t shard;            // Of the counters.
+  uint16_t thread_name;      // Its number in the recording,
+  uint32_t name_generation;  // in the recording with this number.
   uint32_t slow_events;
-  uint8_t interval_shift;          // Of the sample interval that the running gap was drawn with,
-  uint8_t sample_shift;            // and that of the sample being recorded.
+  uint8_t interval_shift;  // Of the sample interval that the running gap was drawn with,
+  uint8_t sample_shift;    // and that of the sample being recorded.
   // The last block that was recorded here, while no other allocation has followed: for `temporary`.
   uintptr_t last_recorded;
   int64_t bytes_until_sample_then;

@@ -72,7 +72,8 @@ inline void add(std::atomic<uint64_t>& counter, uint64_t value) noexcept {
 }
 
 // `weight` is null in exact mode.
-inline void count_allocation(CounterBlock& shard, uint64_t size_bytes, uint64_t birth_ns, const Weight* weight) noexcept {
+inline void count_allocation(CounterBlock& shard, uint64_t size_bytes, uint64_t birth_ns,
+                             const Weight* weight) noexcept {
   const unsigned birth = birth_class(birth_ns);
   add(shard.alloc_blocks, 1);
   add(shard.alloc_bytes, size_bytes);

@@ -27,7 +27,7 @@ struct Module {
   uint64_t file_size_bytes;
   int64_t file_modified_unix_ns;
   uint16_t build_id_bytes;
-  uint16_t path_bytes;      // Without the NUL that ends it.
+  uint16_t path_bytes;  // Without the NUL that ends it.
   uint8_t build_id[kMaxBuildIdBytes];
   // Then the path, ended by NUL.
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The recording: one block of memory that holds everything that must outlive the process. Normally a MAP_SHARED file, so
-// that any death of the process leaves it to be read; private memory where no file can be made.
+// The recording: one block of memory that holds everything that must outlive the process. Normally a MAP_SHARED file,
+// so that any death of the process leaves it to be read; private memory where no file can be made.
 //
 //      0            header_bytes                      used_bytes     committed_bytes            capacity_bytes
 //      | RegionHeader | trace | module | trie node | ... |   (zeros)   |  not accessible, no room taken  |
@@ -28,8 +28,8 @@ inline constexpr size_t kRefUnitBytes = 16;
 
 inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
 
-// Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once, before
-// `RegionHeader::ready`.
+// Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once,
+// before `RegionHeader::ready`.
 struct Identity {
   uint8_t recording_id[16];
   uint8_t parent_recording_id[16];
@@ -49,13 +49,13 @@ struct Identity {
   uint64_t inherited_bytes;
   uint64_t seed;
   uint32_t not_observed_reason;
-  uint32_t command_bytes;      // Of `command`: arguments, each ended by NUL.
+  uint32_t command_bytes;  // Of `command`: arguments, each ended by NUL.
   char not_observed_detail[256];
   char executable[1024];
   char command[4096];
   char host[72];
-  char region_path[512];       // Empty: private memory.
-  char stream_path[2048];      // Where snapshots go, or will; its name may still get a suffix when it is made.
+  char region_path[512];   // Empty: private memory.
+  char stream_path[2048];  // Where snapshots go, or will; its name may still get a suffix when it is made.
   char options[1024];
 };
 
@@ -75,11 +75,11 @@ enum class LossKind : unsigned {
 
 // How far the stream is written. One writer at a time (RegionHeader::snapshot_owner).
 struct EncoderProgress {
-  uint64_t sequence;           // Messages so far.
+  uint64_t sequence;  // Messages so far.
   uint32_t snapshots;
-  Ref newest_module;           // Written up to here, as the two lists hang from RegionHeader.
+  Ref newest_module;  // Written up to here, as the two lists hang from RegionHeader.
   Ref newest_thread_name;
-  uint32_t write_everything;   // The last attempt failed: repeat all.
+  uint32_t write_everything;  // The last attempt failed: repeat all.
 };
 
 inline constexpr size_t kTrieRootSlots = 4096;
@@ -88,20 +88,20 @@ struct RegionHeader {
   char magic[8];
   uint32_t version;
   uint32_t header_bytes;
-  uint64_t counters_bytes;     // Of one CounterBlock of this recording.
-  std::atomic<uint32_t> ready; // 1: all above and `identity` are written.
+  uint64_t counters_bytes;               // Of one CounterBlock of this recording.
+  std::atomic<uint32_t> ready;           // 1: all above and `identity` are written.
   std::atomic<uint32_t> snapshot_owner;  // 0, or 1 while somebody takes a snapshot.
   std::atomic<uint64_t> capacity_bytes;
   std::atomic<uint64_t> committed_bytes;
   std::atomic<uint64_t> used_bytes;
-  std::atomic<uint64_t> sample_bytes;    // T now.
+  std::atomic<uint64_t> sample_bytes;  // T now.
   std::atomic<uint32_t> trace_count;
   std::atomic<uint32_t> module_count;
   std::atomic<uint32_t> thread_name_count;
-  std::atomic<Ref> newest_trace;         // Each list runs from the newest to the oldest.
+  std::atomic<Ref> newest_trace;  // Each list runs from the newest to the oldest.
   std::atomic<Ref> newest_module;
   std::atomic<Ref> newest_thread_name;
-  std::atomic<uint64_t> private_bytes;   // Of seep's working memory, which is not in the region.
+  std::atomic<uint64_t> private_bytes;  // Of seep's working memory, which is not in the region.
   std::atomic<uint64_t> freed_inherited_blocks;
   std::atomic<uint64_t> freed_inherited_bytes;
   std::atomic<uint64_t> loss[static_cast<unsigned>(LossKind::kCount)];

@@ -79,7 +79,8 @@ class Checker {
     if (identity.command_bytes > sizeof identity.command) identity.command_bytes = sizeof identity.command;
   }
 
-  // Follows a list and cuts it before the first entry that is not sound; the count bounds a list that leads back into itself.
+  // Follows a list and cuts it before the first entry that is not sound; the count bounds a list that leads back into
+  // itself.
   template <typename Entry, typename Sound>
   void check_list(std::atomic<Ref>& newest, const char* what, Sound sound) {
     uint64_t left = bytes_ / sizeof(Entry) + 1;

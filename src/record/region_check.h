@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes a copy of a region safe to read: a region comes from a file that anybody may have written, or from a process that
-// was copied in the middle of an update. After this every Ref that the snapshot encoder follows leads to an entry that
-// lies inside the copy, every list ends, and every text is ended. What was wrong is cut off and named.
+// Makes a copy of a region safe to read: a region comes from a file that anybody may have written, or from a process
+// that was copied in the middle of an update. After this every Ref that the snapshot encoder follows leads to an entry
+// that lies inside the copy, every list ends, and every text is ended. What was wrong is cut off and named.
 //
 // Runs in the analyzer only, on private memory; takes a 128th of the copy's size beside it.
 #pragma once

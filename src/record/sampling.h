@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The mathematics of sampling by bytes. Lay points on the stream of all allocated bytes with exponential gaps of mean T
-// (a Poisson process). A block of `size` bytes takes k = size + 1 of the stream (the 1 gives empty blocks a chance), and
-// is sampled if at least one point falls into it: with probability p = 1 - exp(-k/T). By Horvitz and Thompson (1952) it
-// then stands for 1/p blocks and size/p bytes, which is unbiased for any mix of sizes, and contributes (1-p)/p^2 and
-// size^2 (1-p)/p^2 to an unbiased estimate of the variance. T is kept with each sample, so it may change on the way.
+// (a Poisson process). A block of `size` bytes takes k = size + 1 of the stream (the 1 gives empty blocks a chance),
+// and is sampled if at least one point falls into it: with probability p = 1 - exp(-k/T). By Horvitz and Thompson
+// (1952) it then stands for 1/p blocks and size/p bytes, which is unbiased for any mix of sizes, and contributes
+// (1-p)/p^2 and size^2 (1-p)/p^2 to an unbiased estimate of the variance. T is kept with each sample, so it may change
+// on the way.
 //
 // Because the exponential distribution has no memory, a thread needs only the distance to its next point. With the gap
 // rounded down to whole bytes, P(floor(gap) < k) = P(gap < k) = p for whole k: rounding costs nothing.

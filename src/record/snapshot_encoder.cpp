@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The snapshot encoder; see snapshot_encoder.h. In order of the pipeline: message framing, then one function a kind of
-// message, then the snapshot that calls them.
+// The snapshot encoder; see snapshot_encoder.h. One function a kind of message, then the snapshot that calls them.
 #include "record/snapshot_encoder.h"
-
-#include <pb_encode.h>
 
 #include <cstring>
 
 #include "processor/processor.h"
-#include "record/crc32c.h"
+#include "record/message_writer.h"
 #include "record/module_table.h"
 #include "record/trace_table.h"
 #include "seep.nanopb.h"
@@ -17,93 +14,6 @@
 
 namespace seep {
 namespace {
-
-constexpr size_t kCrcBytes = 5;        // Tag and value.
-constexpr unsigned kCrcTag = 15 << 3 | 5;
-
-// One message under construction. Items are added until one does not fit; then the message goes out and the next begins.
-class MessageWriter {
- public:
-  MessageWriter(EncoderScratch& scratch, StreamSink sink, uint64_t& sequence)
-      : scratch_(scratch), sink_(sink), sequence_(sequence) {}
-
-  void begin(unsigned content_field) {
-    content_field_ = content_field;
-    content_bytes_ = 0;
-  }
-
-  // A submessage in the content, as its field number `field`.
-  [[nodiscard]] bool add(unsigned field, const pb_msgdesc_t* fields, const void* item) {
-    if (try_add(field, fields, item)) return true;
-    if (content_bytes_ == 0 || !finish()) return false;
-    begin(content_field_);
-    return try_add(field, fields, item);
-  }
-
-  // The content is this one struct.
-  [[nodiscard]] bool write_single(unsigned content_field, const pb_msgdesc_t* fields, const void* item) {
-    begin(content_field);
-    pb_ostream_t stream = pb_ostream_from_buffer(content(), content_capacity());
-    if (!pb_encode(&stream, fields, item)) return false;
-    content_bytes_ = stream.bytes_written;
-    return send();
-  }
-
-  [[nodiscard]] bool has_room(size_t bytes) const { return content_bytes_ + bytes <= content_capacity(); }
-
-  // Sends what has been added, if anything.
-  [[nodiscard]] bool finish() { return content_bytes_ == 0 || send(); }
-
- private:
-  uint8_t* content() { return scratch_.buffer + EncoderScratch::kPrefixBytes; }
-  static constexpr size_t content_capacity() {
-    return EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kCrcBytes;
-  }
-
-  bool try_add(unsigned field, const pb_msgdesc_t* fields, const void* item) {
-    pb_ostream_t stream = pb_ostream_from_buffer(content() + content_bytes_, content_capacity() - content_bytes_);
-    if (!pb_encode_tag(&stream, PB_WT_STRING, field) || !pb_encode_submessage(&stream, fields, item)) return false;
-    content_bytes_ += stream.bytes_written;
-    return true;
-  }
-
-  bool send() {
-    uint8_t prefix[EncoderScratch::kPrefixBytes];
-    pb_ostream_t stream = pb_ostream_from_buffer(prefix, sizeof prefix);
-    bool good = pb_encode_tag(&stream, PB_WT_64BIT, seep_proto_Message_sync_tag) &&
-                pb_encode_fixed64(&stream, &kSyncConstant);
-    if (sequence_ != 0) {
-      good = good && pb_encode_tag(&stream, PB_WT_VARINT, seep_proto_Message_sequence_tag) &&
-             pb_encode_varint(&stream, sequence_);
-    }
-    good = good && pb_encode_tag(&stream, PB_WT_STRING, content_field_) && pb_encode_varint(&stream, content_bytes_);
-    if (!good) return false;
-    uint8_t* body = content() - stream.bytes_written;
-    memcpy(body, prefix, stream.bytes_written);
-    uint8_t* end = content() + content_bytes_;
-    append_crc(body, end);
-    const size_t body_bytes = static_cast<size_t>(end - body) + kCrcBytes;
-    stream = pb_ostream_from_buffer(prefix, sizeof prefix);
-    if (!pb_encode_varint(&stream, body_bytes)) return false;
-    uint8_t* start = body - stream.bytes_written;
-    memcpy(start, prefix, stream.bytes_written);
-    content_bytes_ = 0;
-    ++sequence_;
-    return sink_.write(sink_.context, start, body_bytes + stream.bytes_written);
-  }
-
-  static void append_crc(const uint8_t* body, uint8_t* end) {
-    const uint32_t crc = crc32c(body, static_cast<size_t>(end - body));
-    end[0] = kCrcTag;
-    for (int i = 0; i < 4; ++i) end[1 + i] = static_cast<uint8_t>(crc >> (8 * i));
-  }
-
-  EncoderScratch& scratch_;
-  StreamSink sink_;
-  uint64_t& sequence_;
-  unsigned content_field_ = 0;
-  size_t content_bytes_ = 0;
-};
 
 void fill_bytes16(pb_size_t& size, uint8_t (&to)[16], const uint8_t (&from)[16], bool present = true) {
   static constexpr uint8_t kNone[16] = {};
@@ -219,9 +129,8 @@ constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t
 
 bool counted(TraceTable& table, Trace& trace) {
   bool any = false;
-  table.each_shard(trace, [&](CounterBlock& shard) {
-    any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0;
-  });
+  table.each_shard(trace,
+                   [&](CounterBlock& shard) { any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0; });
   return any;
 }
 
@@ -375,8 +284,8 @@ bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snap
   snapshot.has_loss = true;
   fill_loss(header, snapshot.loss);
   snapshot.sample_bytes = header.sample_bytes.load(std::memory_order_relaxed);
-  snapshot.seep_memory_bytes = header.committed_bytes.load(std::memory_order_relaxed) +
-                               header.private_bytes.load(std::memory_order_relaxed);
+  snapshot.seep_memory_bytes =
+      header.committed_bytes.load(std::memory_order_relaxed) + header.private_bytes.load(std::memory_order_relaxed);
   snapshot.freed_inherited_blocks = header.freed_inherited_blocks.load(std::memory_order_relaxed);
   snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
   return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);

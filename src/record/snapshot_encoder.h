@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes what has changed in a region since the last time as messages of the stream (proto/seep.proto): the one encoder,
-// whether the observed process takes a snapshot of itself or somebody else reads its region.
+// Writes what has changed in a region since the last time as messages of the stream (proto/seep.proto): the one
+// encoder, whether the observed process takes a snapshot of itself or somebody else reads its region.
 //
 // Encoding is nanopb's, into a buffer of fixed size, one message at a time. nanopb encodes a submessage twice (once for
 // its length), so counters that others go on changing are copied first. Messages are cut so that each fits the buffer;
 // the largest single item, a trace of kMaxDepth frames, does.
 //
-// Runs inside the host, on a thread that owns RegionHeader::snapshot_owner, and in the analyzer. About 4 KiB of stack. Never
-// calls malloc, takes no lock.
+// Runs inside the host, on a thread that owns RegionHeader::snapshot_owner, and in the analyzer. About 4 KiB of stack.
+// Never calls malloc, takes no lock.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,7 @@ struct StreamSink {
 
 // The encoder's memory, all that it needs beside the stack.
 struct EncoderScratch {
-  static constexpr size_t kPrefixBytes = 64;   // Before the content: length, sync, sequence, content's tag and length.
+  static constexpr size_t kPrefixBytes = 64;  // Before the content: length, sync, sequence, content's tag and length.
   static constexpr size_t kBufferBytes = 64 << 10;
   uint8_t buffer[kBufferBytes];
   uint32_t modules[kMaxDepth];
@@ -49,8 +49,9 @@ struct EndFacts {
   uint64_t time_ns;
 };
 
-// One snapshot: header (at the first), modules, traces, counters, closed by Snapshot, then `end` unless it is null. False if
-// something could not be written; the next call then repeats everything. The caller owns RegionHeader::snapshot_owner.
+// One snapshot: header (at the first), modules, traces, counters, closed by Snapshot, then `end` unless it is null.
+// False if something could not be written; the next call then repeats everything. The caller owns
+// RegionHeader::snapshot_owner.
 [[nodiscard]] bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, SnapshotKind kind,
                                    uint64_t now_ns, const EndFacts* end) noexcept;
 

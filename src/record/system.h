@@ -56,8 +56,8 @@ inline long parent_process_id() noexcept { return system_call(SYS_getppid); }
 inline long read_all(long fd, void* buffer, size_t bytes) noexcept {
   size_t done = 0;
   while (done < bytes) {
-    const long got = system_call(SYS_read, fd, as_long(static_cast<char*>(buffer) + done),
-                                 static_cast<long>(bytes - done));
+    const long got =
+        system_call(SYS_read, fd, as_long(static_cast<char*>(buffer) + done), static_cast<long>(bytes - done));
     if (got == -4) continue;  // EINTR
     if (got < 0) return got;
     if (got == 0) break;
@@ -81,8 +81,7 @@ inline bool write_all(long fd, const void* buffer, size_t bytes) noexcept {
 
 // Null on failure.
 inline void* map(void* address, size_t bytes, int protection, int flags, long fd = -1) noexcept {
-  const long result =
-      system_call(SYS_mmap, as_long(address), static_cast<long>(bytes), protection, flags, fd, 0);
+  const long result = system_call(SYS_mmap, as_long(address), static_cast<long>(bytes), protection, flags, fd, 0);
   return failed(result) ? nullptr : reinterpret_cast<void*>(result);
 }
 inline long unmap(void* address, size_t bytes) noexcept {

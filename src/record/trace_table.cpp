@@ -44,8 +44,8 @@ bool TraceTable::same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t
          memcmp(trace.frames(region_.header()), frames, count * sizeof(Frame)) == 0;
 }
 
-Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash, uint64_t now_ns)
-    const noexcept {
+Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash,
+                           uint64_t now_ns) const noexcept {
   RegionHeader& header = region_.header();
   const Ref ref = region_.allocate(sizeof(Trace) + header.counters_bytes + count * sizeof(Frame));
   if (ref == 0) return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The traces of a recording, each stored once. Lookup is a trie over a 64-bit hash of the frames: 4096 root slots by the
-// lowest 12 bits, then nodes of 16 slots by 4 bits each.
+// The traces of a recording, each stored once. Lookup is a trie over a 64-bit hash of the frames: 4096 root slots by
+// the lowest 12 bits, then nodes of 16 slots by 4 bits each.
 //
 //     trie_root[hash & 4095] --> node --(next 4 bits)--> trace A
 //                                     `-(next 4 bits)--> node --> trace B, trace C
@@ -89,8 +89,8 @@ class TraceTable {
 
  private:
   [[nodiscard]] Ref search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept;
-  [[nodiscard]] Ref make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash, uint64_t now_ns)
-      const noexcept;
+  [[nodiscard]] Ref make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash,
+                               uint64_t now_ns) const noexcept;
   [[nodiscard]] bool same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t count, Cut cut) const noexcept;
   [[nodiscard]] bool split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned depth) const noexcept;
 

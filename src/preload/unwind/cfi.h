@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Call frame information: from .eh_frame, how the caller's registers are found at one pc (DWARF 5, section 6.4; LSB 5.0,
-// "Exception Frames"). The frame description is found by binary search in .eh_frame_hdr, its program interpreted up to
-// the pc. Reads the unwind tables of one loaded module and nothing else; no allocation, no locks.
+// Call frame information: from .eh_frame, how the caller's registers are found at one pc (DWARF 5, section 6.4;
+// LSB 5.0, "Exception Frames"). The frame description is found by binary search in .eh_frame_hdr, its program
+// interpreted up to the pc. Reads the unwind tables of one loaded module and nothing else; no allocation, no locks.
 // Runs inside the host, any thread, signal handlers.
 #pragma once
 
@@ -17,9 +17,9 @@ struct RegisterRule {
   Kind kind;
   uint16_t expression_bytes;
   union {
-    int64_t offset;             // From the CFA, for kAtOffset and kIsOffset.
+    int64_t offset;  // From the CFA, for kAtOffset and kIsOffset.
     const uint8_t* expression;
-    uint64_t number;            // Of the register that holds it.
+    uint64_t number;  // Of the register that holds it.
   };
 };
 

@@ -65,7 +65,7 @@ class Evaluator {
 
   void step(DwarfReader& reader, const uint8_t* start, const uint8_t* end) {
     const uint8_t operation = reader.byte();
-    if (operation >= 0x30 && operation <= 0x4F) return push(operation - 0x30);                          // lit0..31
+    if (operation >= 0x30 && operation <= 0x4F) return push(operation - 0x30);  // lit0..31
     if (operation >= 0x70 && operation <= 0x8F) return push_register(operation - 0x70, reader.signed_leb());  // breg
     switch (operation) {
       case 0x03: return push(reader.fixed<uint64_t>());  // addr
@@ -76,14 +76,16 @@ class Evaluator {
       case 0x0B: return push(static_cast<uint64_t>(static_cast<int64_t>(reader.fixed<int16_t>())));
       case 0x0C: return push(reader.fixed<uint32_t>());
       case 0x0D: return push(static_cast<uint64_t>(static_cast<int64_t>(reader.fixed<int32_t>())));
-      case 0x0E: case 0x0F: return push(reader.fixed<uint64_t>());
+      case 0x0E:
+      case 0x0F: return push(reader.fixed<uint64_t>());
       case 0x10: return push(reader.unsigned_leb());
       case 0x11: return push(static_cast<uint64_t>(reader.signed_leb()));
       case 0x12: return push(peek(0));              // dup
       case 0x13: pop(); return;                     // drop
       case 0x14: return push(peek(1));              // over
       case 0x15: return push(peek(reader.byte()));  // pick
-      case 0x16: case 0x17: return rotate(operation == 0x16 ? 2 : 3);
+      case 0x16:
+      case 0x17: return rotate(operation == 0x16 ? 2 : 3);
       case 0x23: push(pop() + reader.unsigned_leb()); return;  // plus_uconst
       case 0x28: return jump(reader, start, end, pop() != 0);  // bra
       case 0x2F: return jump(reader, start, end, true);        // skip

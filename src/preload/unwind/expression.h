@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// DWARF expressions as unwind tables use them (DWARF 5, section 2.5): the PLT's, __restore_rt's, and those of hand-written
-// assembler. A small stack machine with a bound on steps; memory is read from the current stack only, anything else makes
-// the expression fail. Runs inside the host, any thread, signal handlers.
+// DWARF expressions as unwind tables use them (DWARF 5, section 2.5): the PLT's, __restore_rt's, and those of
+// hand-written assembler. A small stack machine with a bound on steps; memory is read from the current stack only,
+// anything else makes the expression fail. Runs inside the host, any thread, signal handlers.
 #pragma once
 
 #include <cstdint>

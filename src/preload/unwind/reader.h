@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads the primitives of DWARF (LEB128, encoded pointers) from unwind tables, never outside the bounds it was given: the
-// tables are the host's, and may be anything. After a read that failed, `bad` stays set and all reads give 0.
-// Runs inside the host, any thread, signal handlers; no state of its own.
+// Reads the primitives of DWARF (LEB128, encoded pointers) from unwind tables, never outside the bounds it was given:
+// the tables are the host's, and may be anything. After a read that failed, `bad` stays set and all reads give 0. Runs
+// inside the host, any thread, signal handlers; no state of its own.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of the unwind tables that have been interpreted, in a form that one look-up and two loads apply: how far the CFA is
-// from the stack or frame pointer, and in which slots below it the preserved registers lie. Nearly every row is of that
-// form; the others (expressions, signal frames) are interpreted each time.
+// Rows of the unwind tables that have been interpreted, in a form that one look-up and two loads apply: how far the CFA
+// is from the stack or frame pointer, and in which slots below it the preserved registers lie. Nearly every row is of
+// that form; the others (expressions, signal frames) are interpreted each time.
 //
-// A row is valid for a pc in one generation of the loaded modules. An entry is two words. A writer claims it (CAS of the key
-// to kBusy), writes the row, and publishes the key with release; a reader takes the row only if the key was the same
-// before and after. A row is a function of its key, so whoever wrote it, it is right. Entries replace each other: a
-// miss costs an interpretation, nothing else. Runs inside the host, any thread, signal handlers, lock-free.
+// A row is valid for a pc in one generation of the loaded modules. An entry is two words. A writer claims it (CAS of
+// the key to kBusy), writes the row, and publishes the key with release; a reader takes the row only if the key was the
+// same before and after. A row is a function of its key, so whoever wrote it, it is right. Entries replace each other:
+// a miss costs an interpretation, nothing else. Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
 
 #include <atomic>

@@ -15,8 +15,8 @@ constexpr uintptr_t kLargestThreadStack = 256 << 20;
 
 uintptr_t page_of(uintptr_t address) { return address & ~(kPageBytes - 1); }
 
-// Each page is tried with a system call that reads eight bytes from it and then fails for another reason: mincore(2) would call
-// a guard page mapped.
+// Each page is tried with a system call that reads eight bytes from it and then fails for another reason: mincore(2)
+// would call a guard page mapped.
 bool all_readable(uintptr_t low, uintptr_t high) {
   constexpr long kNoSuchHow = 12345;
   for (uintptr_t at = page_of(low); at < high; at += kPageBytes) {

@@ -3,10 +3,10 @@
 // The part of the current stack that a walk may read: from sp to the end of the mapping it lies in. Found once a thread
 // and remembered in its ThreadState; looked up again where sp is elsewhere (fibers, alternate stacks).
 //
-// glibc lays a thread's control block at the high end of its stack, so for the stacks it made (or was given) the bound is
-// the thread pointer, if everything up to it can be read: a system call for each page in use, once. For the main thread and for stacks of the program's
-// own the mapping is looked up in /proc/self/maps. No libc call; raw system calls only.
-// Runs inside the host, any thread, signal handlers.
+// glibc lays a thread's control block at the high end of its stack, so for the stacks it made (or was given) the bound
+// is the thread pointer, if everything up to it can be read: a system call for each page in use, once. For the main
+// thread and for stacks of the program's own the mapping is looked up in /proc/self/maps. No libc call; raw system
+// calls only. Runs inside the host, any thread, signal handlers.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ struct StackMemory {
 
 inline constexpr unsigned kStackScratchBytes = 4096;
 
-// For the stack that holds `sp`; `scratch` has kStackScratchBytes. Where nothing can be learned (no /proc, and no thread
-// stack of glibc's), what is left of sp's page: enough for the innermost frames.
+// For the stack that holds `sp`; `scratch` has kStackScratchBytes. Where nothing can be learned (no /proc, and no
+// thread stack of glibc's), what is left of sp's page: enough for the innermost frames.
 [[nodiscard]] StackMemory find_stack(ThreadState& thread, uintptr_t sp, char* scratch) noexcept;
 
 struct Mapping {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stack walk: from the registers here to the pcs of all callers, by unwind tables (row_cache.h, cfi.h). Where a frame
-// has none (JIT code, hand-written assembler), one step by the frame pointer if that is plausible, else the trace ends there
-// and says so. Memory is read only inside the current stack, and inside the unwind tables of loaded modules.
+// The stack walk: from the registers here to the pcs of all callers, by unwind tables (row_cache.h, cfi.h). Where a
+// frame has none (JIT code, hand-written assembler), one step by the frame pointer if that is plausible, else the trace
+// ends there and says so. Memory is read only inside the current stack, and inside the unwind tables of loaded modules.
 //
 // A signal frame may lead from an alternate stack back to the interrupted one: the bounds are then found anew.
 // Runs inside the host, any thread, signal handlers, lock-free. About 600 bytes of stack.
@@ -26,7 +26,7 @@ struct WalkScratch {
 };
 
 struct Walk {
-  uint32_t count;   // Of pcs, innermost first; each is an address inside the instruction that was executing.
+  uint32_t count;  // Of pcs, innermost first; each is an address inside the instruction that was executing.
   Cut cut;
 };
 
@@ -39,8 +39,8 @@ class Unwinder {
     skip_start_ = skip_start;
     skip_end_ = skip_end;
   }
-  // Where the kernel put the stack of the process when it started; 0: not known. The program's entry has no unwind tables,
-  // nor has it a caller: a walk that comes there is whole.
+  // Where the kernel put the stack of the process when it started; 0: not known. The program's entry has no unwind
+  // tables, nor has it a caller: a walk that comes there is whole.
   void set_process_stack(uintptr_t initial_sp) noexcept { initial_sp_ = initial_sp; }
   [[nodiscard]] Walk walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
                           uint32_t limit) const noexcept;
@@ -53,7 +53,7 @@ class Unwinder {
     StackMemory memory;
     ThreadState& thread;
     WalkScratch& scratch;
-    bool exact_pc;        // The pc is that of an interrupted instruction, not a return address.
+    bool exact_pc;  // The pc is that of an interrupted instruction, not a return address.
     unsigned stack_switches;
     uint32_t generation;
     ModuleTables tables;  // Of the frame before, to save look-ups.

@@ -13,8 +13,7 @@ namespace {
 
 class LiveFilterTest : public testing::Test {
  protected:
-  LiveFilterTest()
-      : array(static_cast<uint8_t*>(aligned_alloc(64, 1 << 16))), filter(array), table(memory, 4) {
+  LiveFilterTest() : array(static_cast<uint8_t*>(aligned_alloc(64, 1 << 16))), filter(array), table(memory, 4) {
     memset(array, 0, 1 << 16);
     filter.start();
   }

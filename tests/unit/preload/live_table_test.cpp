@@ -87,8 +87,8 @@ TEST_F(LiveTableTest, AtTheLimitItRefusesAndKeepsWhatItHas) {
   for (uint64_t i = 0; i < fitted; ++i) ASSERT_TRUE(small.remove(0x1000 + i * 16, entry)) << i;
 }
 
-// Each thread owns its addresses, as the allocator guarantees; a block is removed by another thread than inserted it. No entry may be
-// lost or doubled while tables are added.
+// Each thread owns its addresses, as the allocator guarantees; a block is removed by another thread than inserted it.
+// No entry may be lost or doubled while tables are added.
 TEST_F(LiveTableTest, ThreadsDoNotLoseEachOthersEntries) {
   constexpr int kThreads = 4, kEach = 20'000;
   for (int round = 0; round < 3; ++round) {

@@ -57,13 +57,14 @@ TEST(StackMemory, OfAFiberEndsWithTheFibersMapping) {
   static ucontext_t back, context;
   constexpr size_t kBytes = 256 << 10;
   void* stack = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  void* fence = mmap(static_cast<char*>(stack) + kBytes / 2, 4096, PROT_NONE,
-                     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* fence =
+      mmap(static_cast<char*>(stack) + kBytes / 2, 4096, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   fiber = {reinterpret_cast<uintptr_t>(stack), reinterpret_cast<uintptr_t>(fence)};
   getcontext(&context);
   context.uc_stack = {stack, 0, kBytes / 2};
   context.uc_link = &back;
-  makecontext(&context, [] { seen = here(); }, 0);
+  makecontext(
+      &context, [] { seen = here(); }, 0);
   swapcontext(&back, &context);
   EXPECT_EQ(seen.high, fiber.end);
   munmap(stack, kBytes);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Our walk against libunwind's plain stepping, frame by frame, from the same function: recursion, callbacks through libc,
-// libstdc++ and the PLT, signal handlers on both kinds of stack, threads, exceptions. Compiled with several options.
+// Our walk against libunwind's plain stepping, frame by frame, from the same function: recursion, callbacks through
+// libc, libstdc++ and the PLT, signal handlers on both kinds of stack, threads, exceptions. Compiled with several
+// options.
 #define UNW_LOCAL_ONLY
-#include <libunwind.h>
+#include "preload/unwind/unwinder.h"
 
 #include <gtest/gtest.h>
+#include <libunwind.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -16,8 +18,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "preload/unwind/unwinder.h"
 
 namespace seep {
 namespace {
@@ -54,7 +54,8 @@ __attribute__((noinline)) void compare_here() {
   ASSERT_GE(walk.count, 3u);
   EXPECT_EQ(walk.cut, Cut::kWhole);
   // The innermost pcs lie in this function, at two places.
-  EXPECT_EQ(std::vector<uintptr_t>(ours + 1, ours + walk.count), std::vector<uintptr_t>(theirs.begin() + 1, theirs.end()));
+  EXPECT_EQ(std::vector<uintptr_t>(ours + 1, ours + walk.count),
+            std::vector<uintptr_t>(theirs.begin() + 1, theirs.end()));
   ++compared;
 }
 

@@ -20,9 +20,7 @@ TEST(Crc32c, MatchesTheVectorsOfTheRfc) {
   EXPECT_EQ(crc32c("123456789", 9), 0xE3069283u);
 }
 
-TEST(Crc32c, PiecesGiveTheSameAsTheWhole) {
-  EXPECT_EQ(crc32c("456789", 6, crc32c("123", 3)), crc32c("123456789", 9));
-}
+TEST(Crc32c, PiecesGiveTheSameAsTheWhole) { EXPECT_EQ(crc32c("456789", 6, crc32c("123", 3)), crc32c("123456789", 9)); }
 
 }  // namespace
 }  // namespace seep

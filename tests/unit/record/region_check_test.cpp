@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Damaged copies of a region: every one must come out readable by the encoder, or refused; run under the address sanitizer too.
+// Damaged copies of a region: every one must come out readable by the encoder, or refused; run under the address
+// sanitizer too.
 #include "record/region_check.h"
 
 #include <gtest/gtest.h>

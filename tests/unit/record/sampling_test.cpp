@@ -29,8 +29,9 @@ TEST(Sampling, ProbabilityAgreesWithLibmAlsoWhereItIsTiny) {
   EXPECT_EQ(one_minus_exp_of_minus(0), 0.0);
 }
 
-// Kolmogorov and Smirnov: the largest distance between the empirical and the exponential distribution, n = 100,000. It exceeds
-// 2.3 / sqrt(n) by chance with probability 2 exp(-2 * 2.3^2) = 5e-5; the seed is fixed, so it never fails by chance.
+// Kolmogorov and Smirnov: the largest distance between the empirical and the exponential distribution, n = 100,000. It
+// exceeds 2.3 / sqrt(n) by chance with probability 2 exp(-2 * 2.3^2) = 5e-5; the seed is fixed, so it never fails by
+// chance.
 TEST(Sampling, GapsAreExponential) {
   constexpr int kCount = 100'000;
   constexpr uint64_t kMean = 512 << 10;
@@ -46,8 +47,8 @@ TEST(Sampling, GapsAreExponential) {
   EXPECT_LT(distance, 2.3 / std::sqrt(kCount));
 }
 
-// P(gap < k) must be 1 - exp(-k/T) for whole k: the claim that rounding down costs nothing. For T = 16 the fractions are
-// large. n = 1,000,000: standard deviation under 0.0005; five of them by chance: 6e-7 a size.
+// P(gap < k) must be 1 - exp(-k/T) for whole k: the claim that rounding down costs nothing. For T = 16 the fractions
+// are large. n = 1,000,000: standard deviation under 0.0005; five of them by chance: 6e-7 a size.
 TEST(Sampling, RoundedGapsSampleWithTheStatedProbability) {
   constexpr int kCount = 1'000'000;
   uint64_t state = 7;
@@ -59,8 +60,8 @@ TEST(Sampling, RoundedGapsSampleWithTheStatedProbability) {
   for (int k = 1; k <= 64; ++k) EXPECT_NEAR(1.0 * below[k] / kCount, -std::expm1(-k / 16.0), 0.0025) << k;
 }
 
-// E[weight] = truth and E[variance] = variance of the estimate, by the definition of expectation: a block is sampled with p
-// and then weighs 1/p, so p * weight must be 1 block and `size` bytes, p * spread the binomial variance (1-p)/p.
+// E[weight] = truth and E[variance] = variance of the estimate, by the definition of expectation: a block is sampled
+// with p and then weighs 1/p, so p * weight must be 1 block and `size` bytes, p * spread the binomial variance (1-p)/p.
 TEST(Sampling, WeightsAreUnbiased) {
   for (uint64_t size : {0ull, 1ull, 16ull, 4096ull, 300'000ull, 8ull << 20, 1ull << 30}) {
     const double p = -std::expm1(-(static_cast<double>(size) + 1) / (512 << 10));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the encoder writes is read with plain libprotobuf: its delimited reader and the generated classes, nothing of ours.
+// What the encoder writes is read with plain libprotobuf: its delimited reader and the generated classes, nothing of
+// ours.
 #include "record/snapshot_encoder.h"
 
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
@@ -54,7 +55,8 @@ class Encoder : public testing::Test {
   }
   Ref allocate(uint64_t number, uint64_t bytes, uint32_t depth = 4) {
     std::vector<Frame> frames;
-    for (uint32_t i = 0; i < depth; ++i) frames.push_back(make_frame(i < depth / 2 ? 2 : 1, i < depth / 2 ? number + i : i));
+    for (uint32_t i = 0; i < depth; ++i)
+      frames.push_back(make_frame(i < depth / 2 ? 2 : 1, i < depth / 2 ? number + i : i));
     TraceTable table(region.get());
     const Ref ref = table.find_or_insert(frames.data(), depth, Cut::kWhole, 55);
     count_allocation(table.shard(*region.get().at<Trace>(ref), 0), bytes, 0, nullptr);
