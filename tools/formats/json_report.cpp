@@ -14,32 +14,22 @@ using nlohmann::ordered_json;
 
 const char* word(Ended ended) {
   switch (ended) {
-    case Ended::kExit:
-      return "exit";
-    case Ended::kExec:
-      return "exec";
-    case Ended::kSignal:
-      return "signal";
-    case Ended::kRunning:
-      return "running";
-    case Ended::kUnknown:
-      break;
+    case Ended::kExit: return "exit";
+    case Ended::kExec: return "exec";
+    case Ended::kSignal: return "signal";
+    case Ended::kRunning: return "running";
+    case Ended::kUnknown: break;
   }
   return "unknown";
 }
 
 const char* word(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kDefinite:
-      return "definite";
-    case Verdict::kIndirect:
-      return "indirect";
-    case Verdict::kPossible:
-      return "possible";
-    case Verdict::kReachable:
-      return "reachable";
-    case Verdict::kLive:
-      break;
+    case Verdict::kDefinite: return "definite";
+    case Verdict::kIndirect: return "indirect";
+    case Verdict::kPossible: return "possible";
+    case Verdict::kReachable: return "reachable";
+    case Verdict::kLive: break;
   }
   return "live";
 }

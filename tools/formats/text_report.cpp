@@ -19,12 +19,14 @@ bool is_live(const Site& site) { return site.activity.live.blocks.value() > 0; }
 
 // "at exit", or whatever the last word was about.
 std::string moment(const Profile& profile) {
-  if (profile.still_running()) return "at the last snapshot";
-  bool all_ended = true;
+  if (profile.still_running()) return "so far";
+  std::string when = "at exit";
   for (const ProcessSummary& process : profile.processes) {
-    if (process.observed) all_ended &= process.ended == Ended::kExit || process.ended == Ended::kExec;
+    if (!process.observed) continue;
+    if (process.ended == Ended::kUnknown) return "at the last snapshot";
+    if (process.ended == Ended::kSignal) when = "at the end";
   }
-  return all_ended ? "at exit" : "at the last snapshot";
+  return when;
 }
 
 std::string command_line(const ProcessSummary& process) {

@@ -104,9 +104,11 @@ std::string allocated_when(const Site& site, uint64_t duration_ns) {
 // Nothing where only the thread allocated that has the program's own name: that is no news.
 std::string threads_of(const Site& site, const Profile& profile) {
   if (site.thread_names.empty()) return {};
-  constexpr size_t kKernelNameBytes = 15;
   const auto has_this_name = [&site](const ProcessSummary& process) {
-    return program_name(process).substr(0, kKernelNameBytes) == site.thread_names.front();
+    constexpr size_t kKernelNameBytes = 15;
+    const std::string called = process.command.empty() ? "" : process.command.front();
+    return program_name(process).substr(0, kKernelNameBytes) == site.thread_names.front() ||
+           module_base_name(called).substr(0, kKernelNameBytes) == site.thread_names.front();
   };
   const bool only_main = site.thread_names.size() == 1 && !site.more_thread_names;
   if (only_main && std::any_of(profile.processes.begin(), profile.processes.end(), has_this_name)) return {};

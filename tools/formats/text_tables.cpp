@@ -122,16 +122,12 @@ std::string program_name(const ProcessSummary& process) {
 
 std::string described_end(const ProcessSummary& process) {
   switch (process.ended) {
-    case Ended::kExit:
-      return process.exit_status ? absl::StrFormat("exited with %d", *process.exit_status) : "exited";
-    case Ended::kExec:
-      return "replaced by exec";
+    case Ended::kExit: return process.exit_status ? absl::StrFormat("exited with %d", *process.exit_status) : "exited";
+    case Ended::kExec: return "replaced by exec";
     case Ended::kSignal:
       return absl::StrFormat("killed by signal %d (%s)", process.signal, strsignal(static_cast<int>(process.signal)));
-    case Ended::kRunning:
-      return "still running";
-    case Ended::kUnknown:
-      break;
+    case Ended::kRunning: return "still running";
+    case Ended::kUnknown: break;
   }
   return "ended, unknown how";
 }

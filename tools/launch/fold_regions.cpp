@@ -11,11 +11,10 @@
 #include <system_error>
 #include <vector>
 
-#include "recording/byte_source.h"
 #include "recording/process_liveness.h"
 #include "recording/recording.h"
 #include "recording/region_file.h"
-#include "recording/stream_reader.h"
+#include "recording/region_search.h"
 
 namespace seep {
 namespace {
@@ -23,25 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned kMostSuffixes = 1000;
-
-bool is_region_name(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with("seep.") && path.extension() == ".region";
-}
-
-// Whether a region's process was told to record into this directory.
-bool belongs_to(const Identity& identity, const std::string& directory) {
-  return fs::path(identity.stream_path).parent_path() == directory;
-}
-
-// The process as its region's messages describe it.
-ProcessRecording described_by(const RegionFile& region) {
-  ProcessRecording process("");
-  MemorySource source(region.encode(SnapshotKind::kPostMortem, 0));
-  StreamReader reader(source);
-  for (proto::Message message; reader.next(message);) process.apply(message, 0);
-  return process;
-}
 
 bool append_to(const std::string& path, int more_flags, const std::vector<uint8_t>& bytes) {
   const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | more_flags, 0600);
@@ -84,26 +64,14 @@ bool fold(const RegionFile& region) {
   return false;
 }
 
-void fold_one(const std::string& path, const std::string& directory) {
-  const RegionFile region(path);
-  if (!belongs_to(region.identity(), directory) || is_running(described_by(region))) return;
-  if (fold(region)) unlink(path.c_str());
-}
-
 }  // namespace
 
 void fold_regions(const std::string& directory) {
-  for (const std::string& place : {std::string("/dev/shm"), directory}) {
-    std::error_code failed;
-    std::vector<std::string> found;
-    for (const fs::directory_entry& entry : fs::directory_iterator(place, failed)) {
-      if (is_region_name(entry.path())) found.push_back(entry.path().string());
-    }
-    for (const std::string& path : found) {
-      try {
-        fold_one(path, directory);
-      } catch (const Error&) {  // Somebody else's, or not readable: it stays.
-      }
+  for (const auto& region : regions_of(directory)) {
+    try {
+      if (!is_running(*described_by(*region)) && fold(*region)) unlink(region->path().c_str());
+    } catch (const Error&) {
+      continue;  // It stays where it is.
     }
   }
 }

@@ -11,6 +11,7 @@
 #include "recording/byte_source.h"
 #include "recording/process_liveness.h"
 #include "recording/region_file.h"
+#include "recording/region_search.h"
 #include "recording/stream_reader.h"
 
 namespace seep {
@@ -74,6 +75,26 @@ void load_into(Recording& recording, const std::string& path) {
   }
 }
 
+// Processes that have not come to their first snapshot have no stream: their regions are what there is.
+void load_streamless(Recording& recording, const std::string& directory) {
+  for (const auto& region : regions_of(directory)) {
+    const auto is_known = [&](const auto& process) { return same_recording(region->identity(), process->header()); };
+    if (std::any_of(recording.processes.begin(), recording.processes.end(), is_known)) continue;
+    recording.processes.push_back(described_by(*region));
+    if (region->problem()) recording.problems.push_back(*region->problem());
+  }
+}
+
+void load_directory(Recording& recording, const std::string& directory) {
+  const size_t processes = recording.processes.size();
+  const size_t problems = recording.problems.size();
+  for (const std::string& stream : streams_in(directory)) load_into(recording, stream);
+  load_streamless(recording, directory);
+  if (recording.processes.size() == processes && recording.problems.size() == problems) {
+    throw Error(ExitCode::kUnreadable, directory, "holds no recording (no *.seep in it)");
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> streams_in(const std::string& directory) {
@@ -132,9 +153,7 @@ Recording load_recording(const std::vector<std::string>& paths) {
       continue;
     }
     try {
-      const auto streams = streams_in(path);
-      if (streams.empty()) throw Error(ExitCode::kUnreadable, path, "holds no recording (no *.seep in it)");
-      for (const std::string& stream : streams) load_into(recording, stream);
+      load_directory(recording, path);
     } catch (const Error& error) {
       recording.problems.push_back(error);
     }
