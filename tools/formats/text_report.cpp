@@ -138,7 +138,7 @@ void write_next(const TextReport& report) {
     next = "seep report " + paths;
   } else if (!report.options.full) {
     next =
-        absl::StrFormat("seep report --full %s    %s, whole stacks", paths, human_count(profile.sites.size(), "site"));
+        absl::StrFormat("seep report --full %s    all %s, whole stacks", paths, human_count(profile.sites.size(), "site"));
   } else {
     next = absl::StrFormat("seep report --format json %s    the same for programs", paths);
   }

@@ -33,6 +33,8 @@ size_t runtime_frame_count(const Stack& stack) {
 
 size_t starting_frame_count(const Stack& stack) {
   size_t end = stack.size();
+  // A stripped program's _start has no name, but only it calls libc from the outer end.
+  if (end > 1 && !stack[end - 1]->named && starts_program_or_thread(*stack[end - 2])) --end;
   while (end > 0 && starts_program_or_thread(*stack[end - 1])) --end;
   return end > runtime_frame_count(stack) ? stack.size() - end : 0;
 }

@@ -287,6 +287,13 @@ TEST(Fingerprint, LeavesOutRuntimeFramesAndWhatStartsPrograms) {
   EXPECT_EQ(fingerprint_of_frames(own), fingerprint_of_frames(with_runtime));
 }
 
+TEST(Fingerprint, KnowsTheStartOfAStrippedProgram) {
+  Frame start = frame("server+0x1490");
+  start.named = false;
+  EXPECT_EQ(fingerprint_of_frames({frame("leak"), frame("main")}),
+            fingerprint_of_frames({frame("leak"), frame("main"), frame("__libc_start_main", "/lib/libc.so.6"), start}));
+}
+
 TEST(Fingerprint, TellsCallersApart) {
   EXPECT_NE(fingerprint_of_frames({frame("leak"), frame("main")}),
             fingerprint_of_frames({frame("leak"), frame("work"), frame("main")}));
