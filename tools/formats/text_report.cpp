@@ -137,8 +137,8 @@ void write_next(const TextReport& report) {
   } else if (report.options.short_report) {
     next = "seep report " + paths;
   } else if (!report.options.full) {
-    next =
-        absl::StrFormat("seep report --full %s    all %s, whole stacks", paths, human_count(profile.sites.size(), "site"));
+    next = absl::StrFormat("seep report --full %s    all %s, whole stacks", paths,
+                           human_count(profile.sites.size(), "site"));
   } else {
     next = absl::StrFormat("seep report --format json %s    the same for programs", paths);
   }

@@ -10,14 +10,10 @@ namespace {
 Ended ended_of(const ProcessRecording& process) {
   if (!process.end()) return is_running(process) ? Ended::kRunning : Ended::kUnknown;
   switch (process.end()->how()) {
-    case proto::End::EXIT:
-      return Ended::kExit;
-    case proto::End::EXEC:
-      return Ended::kExec;
-    case proto::End::SIGNAL:
-      return Ended::kSignal;
-    default:
-      return Ended::kUnknown;
+    case proto::End::EXIT: return Ended::kExit;
+    case proto::End::EXEC: return Ended::kExec;
+    case proto::End::SIGNAL: return Ended::kSignal;
+    default: return Ended::kUnknown;
   }
 }
 
@@ -30,24 +26,15 @@ std::string why_not_observed(const ProcessRecording& process) {
 
 const char* describe_reason(proto::NotObserved::Reason reason) {
   switch (reason) {
-    case proto::NotObserved::NOT_INTERPOSED:
-      return "it brings its own malloc";
-    case proto::NotObserved::STATICALLY_LINKED:
-      return "it is statically linked";
-    case proto::NotObserved::SET_ID:
-      return "the loader preloads nothing into a program that changes its privileges";
-    case proto::NotObserved::OTHER_ARCHITECTURE:
-      return "it is built for another architecture";
-    case proto::NotObserved::SANITIZER:
-      return "it is built with a sanitizer that replaces the allocator";
-    case proto::NotObserved::NO_MEMORY:
-      return "there was no memory for a recording";
-    case proto::NotObserved::VALGRIND:
-      return "it runs under valgrind";
-    case proto::NotObserved::NOT_LOADED:
-      return "libseep.so was not loaded into it";
-    default:
-      return "for an unknown reason";
+    case proto::NotObserved::NOT_INTERPOSED: return "it brings its own malloc";
+    case proto::NotObserved::STATICALLY_LINKED: return "it is statically linked";
+    case proto::NotObserved::SET_ID: return "the loader preloads nothing into a program that changes its privileges";
+    case proto::NotObserved::OTHER_ARCHITECTURE: return "it is built for another architecture";
+    case proto::NotObserved::SANITIZER: return "it is built with a sanitizer that replaces the allocator";
+    case proto::NotObserved::NO_MEMORY: return "there was no memory for a recording";
+    case proto::NotObserved::VALGRIND: return "it runs under valgrind";
+    case proto::NotObserved::NOT_LOADED: return "libseep.so was not loaded into it";
+    default: return "for an unknown reason";
   }
 }
 

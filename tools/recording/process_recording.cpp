@@ -14,19 +14,12 @@ namespace seep {
 void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
   end_.reset();  // An End that something follows was written before an exec that failed.
   switch (message.content_case()) {
-    case proto::Message::kHeader:
-      return apply_header(message.header(), offset);
-    case proto::Message::kModules:
-      return apply_modules(message.modules(), offset);
-    case proto::Message::kTraces:
-      return apply_traces(message.traces(), offset);
-    case proto::Message::kCounters:
-      return apply_counters(message.counters());
-    case proto::Message::kSnapshot:
-      return apply_snapshot(message.snapshot());
-    case proto::Message::kEnd:
-      end_ = message.end();
-      return;
+    case proto::Message::kHeader: return apply_header(message.header(), offset);
+    case proto::Message::kModules: return apply_modules(message.modules(), offset);
+    case proto::Message::kTraces: return apply_traces(message.traces(), offset);
+    case proto::Message::kCounters: return apply_counters(message.counters());
+    case proto::Message::kSnapshot: return apply_snapshot(message.snapshot());
+    case proto::Message::kEnd: end_ = message.end(); return;
     case proto::Message::CONTENT_NOT_SET:
       return;  // Of a later minor addition: nothing that this version would know to show.
   }

@@ -9,11 +9,11 @@
 #include <cstring>
 #include <filesystem>
 
+#include "record/region_check.h"
+#include "record/trace_table.h"
 #include "recording/byte_source.h"
 #include "recording/process_liveness.h"
 #include "recording/stream_reader.h"
-#include "record/region_check.h"
-#include "record/trace_table.h"
 
 namespace seep {
 namespace {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "error.h"
-#include "recording/process_recording.h"
 #include "record/region.h"
 #include "record/snapshot_encoder.h"
+#include "recording/process_recording.h"
 
 namespace seep {
 
@@ -41,8 +41,8 @@ class RegionFile {
 
 bool same_recording(const Identity& identity, const proto::Header& header);
 
-// The region of a recording that has not ended, where it can still be found: beside the stream, where it was recorded to lie,
-// or through /proc of a running process. Null where it is gone, or where the file of that name is another's.
+// The region of a recording that has not ended, where it can still be found: beside the stream, where it was recorded
+// to lie, or through /proc of a running process. Null where it is gone, or where the file of that name is another's.
 std::unique_ptr<RegionFile> find_region(const ProcessRecording& process);
 
 // Applies what the region knows beyond the stream. Nothing is written. Problems are appended.

@@ -90,8 +90,7 @@ bool repair_text(std::span<uint8_t> message, const Descriptor& type) {
       case 5:
         if (!skip(message, 4)) return changed;
         break;
-      default:
-        return changed;
+      default: return changed;
     }
   }
   return changed;

@@ -50,8 +50,7 @@ void collect_inlined(Dwarf_Die& scope, uint64_t address, int nesting, std::vecto
       case DW_TAG_catch_block:
         if (has_addresses(child) && dwarf_haspc(&child, address) <= 0) return;
         break;
-      default:
-        return;
+      default: return;
     }
     collect_inlined(child, address, nesting + 1, calls);
   });

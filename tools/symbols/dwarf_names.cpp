@@ -41,8 +41,7 @@ Dwarf_Die declaration_of(Dwarf_Die function) {
 std::string scope_name(Dwarf_Die& scope) {
   const char* name = dwarf_diename(&scope);
   switch (dwarf_tag(&scope)) {
-    case DW_TAG_namespace:
-      return name == nullptr ? "(anonymous namespace)" : name;
+    case DW_TAG_namespace: return name == nullptr ? "(anonymous namespace)" : name;
     case DW_TAG_class_type:
     case DW_TAG_structure_type:
     case DW_TAG_union_type:
@@ -50,12 +49,9 @@ std::string scope_name(Dwarf_Die& scope) {
     case DW_TAG_interface_type:
       // An unnamed class with functions is a lambda, as a rule: gcc gives it no name.
       return name == nullptr ? "{lambda}" : name;
-    case DW_TAG_module:
-      return name == nullptr ? "" : name;
-    case DW_TAG_subprogram:
-      return name == nullptr ? "" : std::string(name) + "()";
-    default:
-      return {};
+    case DW_TAG_module: return name == nullptr ? "" : name;
+    case DW_TAG_subprogram: return name == nullptr ? "" : std::string(name) + "()";
+    default: return {};
   }
 }
 
@@ -67,10 +63,8 @@ bool has_scopes(Dwarf_Die& die) {
     case DW_LANG_C89:
     case DW_LANG_C99:
     case DW_LANG_C11:
-    case DW_LANG_Mips_Assembler:
-      return false;
-    default:
-      return true;
+    case DW_LANG_Mips_Assembler: return false;
+    default: return true;
   }
 }
 

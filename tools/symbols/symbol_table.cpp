@@ -21,12 +21,10 @@ bool is_function(const GElf_Sym& symbol, Elf* elf, GElf_Word section_index) {
   if (section_index == SHN_UNDEF) return false;
   switch (GELF_ST_TYPE(symbol.st_info)) {
     case STT_FUNC:
-    case STT_GNU_IFUNC:
-      return true;
+    case STT_GNU_IFUNC: return true;
     case STT_NOTYPE:  // A label in assembly, perhaps of data.
       return in_code(elf, section_index);
-    default:
-      return false;
+    default: return false;
   }
 }
 
