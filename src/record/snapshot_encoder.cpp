@@ -21,21 +21,36 @@ void fill_bytes16(pb_size_t& size, uint8_t (&to)[16], const uint8_t (&from)[16],
   memcpy(to, from, 16);
 }
 
+// Text as nanopb wants bytes; null, which leaves the field out, where the scratch has no more room.
+pb_bytes_array_t* as_bytes(EncoderScratch& scratch, const char* text) {
+  const size_t bytes = strlen(text);
+  const size_t size = (sizeof(pb_size_t) + bytes + 1) & ~size_t{1};
+  if (size > EncoderScratch::kTextBytes - scratch.text_used || bytes > UINT16_MAX) return nullptr;
+  auto* array = reinterpret_cast<pb_bytes_array_t*>(scratch.text + scratch.text_used);
+  scratch.text_used += size;
+  array->size = static_cast<pb_size_t>(bytes);
+  memcpy(array->bytes, text, bytes);
+  return array;
+}
+
 constexpr unsigned kMaxArguments = 256;
 
-pb_size_t split_command(Identity& identity, char* (&arguments)[kMaxArguments]) {
+pb_size_t split_command(EncoderScratch& scratch, const Identity& identity,
+                        pb_bytes_array_t* (&arguments)[kMaxArguments]) {
   pb_size_t count = 0;
   for (uint32_t at = 0; at < identity.command_bytes && count < kMaxArguments;) {
-    arguments[count++] = identity.command + at;
+    arguments[count] = as_bytes(scratch, identity.command + at);
+    if (arguments[count++] == nullptr) return static_cast<pb_size_t>(count - 1);
     at += static_cast<uint32_t>(strnlen(identity.command + at, sizeof identity.command - 1 - at)) + 1;
   }
   return count;
 }
 
-bool write_header(MessageWriter& writer, RegionHeader& region_header) {
-  Identity& identity = region_header.identity;
+bool write_header(MessageWriter& writer, EncoderScratch& scratch, const RegionHeader& region_header) {
+  const Identity& identity = region_header.identity;
   seep_proto_Header header = seep_proto_Header_init_zero;
-  char* arguments[kMaxArguments];
+  pb_bytes_array_t* arguments[kMaxArguments];
+  scratch.text_used = 0;
   header.version = kStreamVersion;
   fill_bytes16(header.recording_id.size, header.recording_id.bytes, identity.recording_id);
   fill_bytes16(header.parent_recording_id.size, header.parent_recording_id.bytes, identity.parent_recording_id,
@@ -45,14 +60,14 @@ bool write_header(MessageWriter& writer, RegionHeader& region_header) {
   header.parent_pid = identity.parent_pid;
   header.pid_namespace = identity.pid_namespace;
   header.process_start_ticks = identity.process_start_ticks;
-  header.executable = identity.executable;
+  header.executable = as_bytes(scratch, identity.executable);
   header.command = arguments;
-  header.command_count = split_command(identity, arguments);
-  header.host = identity.host;
-  header.region_path = identity.region_path;
+  header.command_count = split_command(scratch, identity, arguments);
+  header.host = as_bytes(scratch, identity.host);
+  header.region_path = as_bytes(scratch, identity.region_path);
   header.seep_version = const_cast<char*>(SEEP_VERSION);
   header.architecture = const_cast<char*>(kArchitecture);
-  header.options = identity.options;
+  header.options = as_bytes(scratch, identity.options);
   header.sample_bytes = identity.sample_bytes;
   header.depth_limit = identity.depth_limit;
   header.interval_ns = identity.interval_ns;
@@ -64,11 +79,11 @@ bool write_header(MessageWriter& writer, RegionHeader& region_header) {
   header.seed = identity.seed;
   header.has_not_observed = identity.not_observed_reason != 0;
   header.not_observed.reason = static_cast<seep_proto_NotObserved_Reason>(identity.not_observed_reason);
-  header.not_observed.detail = identity.not_observed_detail;
+  header.not_observed.detail = as_bytes(scratch, identity.not_observed_detail);
   return writer.write_single(seep_proto_Message_header_tag, seep_proto_Header_fields, &header);
 }
 
-bool write_modules(MessageWriter& writer, Region region, Ref newest, Ref written) {
+bool write_modules(MessageWriter& writer, EncoderScratch& scratch, Region region, Ref newest, Ref written) {
   writer.begin(seep_proto_Message_modules_tag);
   for (Ref ref = newest; ref != 0 && ref != written; ref = region.at<Module>(ref)->next_older) {
     Module& module = *region.at<Module>(ref);
@@ -77,7 +92,8 @@ bool write_modules(MessageWriter& writer, Region region, Ref newest, Ref written
     memcpy(build_id.bytes, module.build_id, kMaxBuildIdBytes);
     seep_proto_Module item = seep_proto_Module_init_zero;
     item.id = module.id;
-    item.path = module.path();
+    scratch.text_used = 0;
+    item.path = as_bytes(scratch, module.path());
     item.build_id = reinterpret_cast<pb_bytes_array_t*>(&build_id);
     item.load_bias = module.load_bias;
     item.start = module.start;
@@ -233,10 +249,11 @@ void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
   item.more_thread_names = trace.more_thread_names.load(std::memory_order_relaxed) != 0;
 }
 
-bool write_thread_names(MessageWriter& writer, Region region, Ref newest, Ref written) {
+bool write_thread_names(MessageWriter& writer, EncoderScratch& scratch, Region region, Ref newest, Ref written) {
   for (Ref ref = newest; ref != 0 && ref != written; ref = region.at<ThreadName>(ref)->next_older) {
     ThreadName& name = *region.at<ThreadName>(ref);
-    seep_proto_ThreadName item{name.id, name.name};
+    scratch.text_used = 0;
+    seep_proto_ThreadName item{name.id, as_bytes(scratch, name.name)};
     if (!writer.add(seep_proto_Counters_thread_names_tag, seep_proto_ThreadName_fields, &item)) return false;
   }
   return true;
@@ -316,12 +333,12 @@ bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, Sn
   seep_proto_Snapshot snapshot = seep_proto_Snapshot_init_zero;
   snapshot.kind = static_cast<seep_proto_Snapshot_Kind>(kind);
   snapshot.time_ns = now_ns;
-  if ((everything || progress.sequence == 0) && !write_header(writer, header)) return false;
-  if (!write_modules(writer, region, newest_module, everything ? 0 : progress.newest_module)) return false;
+  if ((everything || progress.sequence == 0) && !write_header(writer, scratch, header)) return false;
+  if (!write_modules(writer, scratch, region, newest_module, everything ? 0 : progress.newest_module)) return false;
   if (!write_traces(writer, region, scratch, newest_trace, everything)) return false;
   const Ref newest_thread_name = header.newest_thread_name.load(std::memory_order_acquire);
   writer.begin(seep_proto_Message_counters_tag);
-  if (!write_thread_names(writer, region, newest_thread_name, everything ? 0 : progress.newest_thread_name) ||
+  if (!write_thread_names(writer, scratch, region, newest_thread_name, everything ? 0 : progress.newest_thread_name) ||
       !write_counters(writer, region, newest_trace, everything, snapshot) ||
       !write_snapshot(writer, header, snapshot)) {
     return false;

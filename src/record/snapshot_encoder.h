@@ -33,6 +33,10 @@ struct EncoderScratch {
   static constexpr size_t kPrefixBytes = 64;  // Before the content: length, sync, sequence, content's tag and length.
   static constexpr size_t kBufferBytes = 64 << 10;
   uint8_t buffer[kBufferBytes];
+  // Texts in nanopb's form, with their length before them; those of one item at a time.
+  static constexpr size_t kTextBytes = 16 << 10;
+  alignas(2) uint8_t text[kTextBytes];
+  size_t text_used;
   uint32_t modules[kMaxDepth];
   uint64_t offsets[kMaxDepth];
 };

@@ -71,7 +71,7 @@ class PlainProtobuf(SeepTest):
         """Traces through the program's main module, live blocks and bytes: as many as the program says."""
         modules, traces, counters = {}, {}, {}
         for _, message in messages(self.stream()):
-            modules.update((module.id, module.path) for module in message.modules.modules)
+            modules.update((module.id, module.path.decode()) for module in message.modules.modules)
             traces.update((trace.id, trace) for trace in message.traces.traces)
             counters.update((row.trace_id, row) for row in message.counters.counters)
         truth = json.loads(self.truth)
@@ -88,14 +88,14 @@ class PlainProtobuf(SeepTest):
         self.assertEqual(header.version, 1)
         self.assertEqual(len(header.recording_id), 16)
         self.assertEqual(header.sample_bytes, 4096)
-        self.assertEqual(header.executable, str((CASES / "ten_sites").resolve()))
-        self.assertEqual(list(header.command), [str(CASES / "ten_sites"), str(CASES / "ten_sites_plugin.so")])
+        self.assertEqual(header.executable.decode(), str((CASES / "ten_sites").resolve()))
+        self.assertEqual([word.decode() for word in header.command], [str(CASES / "ten_sites"), str(CASES / "ten_sites_plugin.so")])
         self.assertEqual(header.architecture, self.run_command(["uname", "-m"]).stdout.strip())
         self.assertGreater(header.started_unix_ns, 1_700_000_000 * 10**9)
         self.assertFalse(header.HasField("not_observed"))
 
     def test_thread_names(self):
-        names = {name.name for _, message in messages(self.stream(command=[CASES / "named_threads"]))
+        names = {name.name.decode() for _, message in messages(self.stream(command=[CASES / "named_threads"]))
                  for name in message.counters.thread_names}
         self.assertLessEqual({"reader", "writer", "indexer"}, names)
 

@@ -8,7 +8,6 @@
 
 #include "record/crc32c.h"
 #include "recording/framing.h"
-#include "recording/text_repair.h"
 
 namespace seep {
 namespace {
@@ -53,18 +52,11 @@ bool checksum_is_good(std::span<const uint8_t> message) {
 }
 
 // The library would say on stderr what it does not like.
-bool parse_silently(std::span<const uint8_t> body, proto::Message& message) {
+bool parse(std::span<const uint8_t> body, proto::Message& message) {
   auto* handler = google::protobuf::SetLogHandler(nullptr);
   const bool parsed = message.ParseFromArray(body.data(), static_cast<int>(body.size()));
   google::protobuf::SetLogHandler(handler);
   return parsed;
-}
-
-// What has a good checksum is what was written: if it does not parse, its text may be no UTF-8.
-bool parse(std::span<const uint8_t> body, proto::Message& message) {
-  if (parse_silently(body, message)) return true;
-  std::vector<uint8_t> repaired(body.begin(), body.end());
-  return repair_text(repaired, *proto::Message::descriptor()) && parse_silently(repaired, message);
 }
 
 }  // namespace
