@@ -44,7 +44,7 @@ class LiveFilter {
   // False: surely not recorded.
   [[nodiscard]] __attribute__((always_inline)) bool maybe_recorded(const void* block) const noexcept {
     const PackedFilter packed = packed_.load(std::memory_order_acquire);
-    return *bucket(packed, reinterpret_cast<uintptr_t>(block)) != 0;
+    return __atomic_load_n(bucket(packed, reinterpret_cast<uintptr_t>(block)), __ATOMIC_RELAXED) != 0;
   }
 
   // Before an address enters the table; then `settle` with what it returned, once it is in.
