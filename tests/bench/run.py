@@ -21,7 +21,8 @@ import tools  # noqa: E402
 from tools import EMPTY, EXACT, FORWARD, HEAPTRACK, HEAPTRACK_ALONE, NOTHING, SAMPLED  # noqa: E402
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **real_programs.REPRODUCIBLE}
-SIZES = {"sqlite3": {"rows": 60_000}, "python3": {"items": 40_000}, "perl": {"items": 120_000}}
+SIZES = {"sqlite3": {"rows": 200_000}, "python3": {"items": 150_000}, "perl": {"items": 400_000},
+         "git": {"commits": 300}}
 
 
 class Bench:
@@ -58,16 +59,16 @@ def number(value, form="{:.2f}"):
 
 
 def run(tool, command, out, stdin=b"", cwd=None):
-    """Runs a command under a tool: (seconds, peak resident KiB of it and its children). A peer may fail: None."""
+    """Runs a command under a tool: (seconds, peak resident KiB). A peer may fail: None."""
     said = tempfile.TemporaryFile()
+    peak = out.with_suffix(".peak")
+    # The tool's environment is for the command, not for what measures it.
+    environment = [f"{name}={value}" for name, value in tool.with_environment({}, out).items()]
+    words = [tools.BUILD / "tests/bench/peak", peak, "env", *environment, *tool.command(command, out)]
     started = time.perf_counter()
-    with subprocess.Popen(tool.command(command, out), env=tool.with_environment(ENVIRONMENT, out), cwd=cwd,
-                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said) as process:
-        if stdin:
-            process.stdin.write(stdin)
-        process.stdin.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    with subprocess.Popen(words, env=ENVIRONMENT, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=said) as process:
+        process.communicate(stdin)
     seconds = time.perf_counter() - started
     with said:
         if process.returncode != 0:
@@ -77,7 +78,7 @@ def run(tool, command, out, stdin=b"", cwd=None):
             if tool is HEAPTRACK:
                 return None
             sys.exit(1)
-    return seconds, usage.ru_maxrss
+    return seconds, int(peak.read_text())
 
 
 def pairs(bench):
@@ -220,7 +221,7 @@ def server(bench):
         for tool in compared:
             out = bench.out()
             with redis.server_under(tool.command([], out), bench.scratch,
-                                    tool.with_environment(ENVIRONMENT, out)) as (port, _):
+                                    tool.with_environment(ENVIRONMENT, out), stop_by_command=True) as (port, _):
                 lines = redis.benchmark(port, ENVIRONMENT, requests=30_000)
             rates = [float(line.split(",")[1].strip('"')) for line in lines if not line.startswith('"test"')]
             bench.add("redis", tool, statistics.mean(1e6 / rate for rate in rates))

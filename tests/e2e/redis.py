@@ -29,9 +29,18 @@ def wait_until_it_answers(port, server):
     raise RuntimeError("redis-server did not answer for a minute")
 
 
+def shut_down(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+        connection.recv(100)  # Its end.
+
+
 @contextlib.contextmanager
-def server_under(prefix, directory, env):
-    """Runs redis-server behind a prefix command such as `seep run --`: yields (port, process); SIGTERM at the end."""
+def server_under(prefix, directory, env, stop_by_command=False):
+    """Runs redis-server behind a prefix command such as `seep run --`: yields (port, process).
+
+    At the end the process gets SIGTERM, or the server its own command, where the prefix hands no signal on.
+    """
     port = free_port()
     server = subprocess.Popen([*map(str, prefix), "redis-server", "--port", str(port), "--bind", "127.0.0.1",
                                "--save", "", "--appendonly", "no", "--daemonize", "no"],
@@ -40,10 +49,14 @@ def server_under(prefix, directory, env):
     try:
         wait_until_it_answers(port, server)
         yield port, server
-        server.send_signal(signal.SIGTERM)
+        if stop_by_command:
+            shut_down(port)
+        else:
+            server.send_signal(signal.SIGTERM)
         server.stop_error = server.communicate(timeout=120)[1]
     finally:
         if server.poll() is None:
+            shut_down(port)
             server.kill()
             server.communicate()
 
