@@ -3,6 +3,7 @@
 // Runs a command and writes the most memory that it had resident, in KiB, to a file: `peak FILE CMD ARG...`. What a
 // big process like Python reads of its own child includes what the child had before it executed the command.
 
+#define _GNU_SOURCE  // wait4
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

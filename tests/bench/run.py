@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what seep costs beside a bare forwarding preload and heaptrack, and prints it as Markdown. See scripts/bench.
+"""Measures what seep costs beside a bare forwarding preload and heaptrack, and prints it as Markdown.
+
+Run by scripts/bench, which builds what it needs.
 
 All tools take turns within a run, so that a machine that slows down slows down for all; figures are medians.
 """

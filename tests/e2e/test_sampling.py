@@ -5,10 +5,9 @@ A test of a random thing fails now and then although all is well. The seeds here
 always or never; the rates below say how likely a correct sampler would have failed with other seeds.
 
 Coverage. For each site and each of four quantities, the interval misses the truth in at most 5 % of the runs, so the
-misses of N runs are at most Binomial(N, 0.05). A test fails above the smallest m with P(misses > m) < 1e-5. With 9
-sites and 4 quantities the false-alarm rate of the whole is below 3.6e-4. (20 runs: m = 7; 200 runs: m = 25. Intervals that
-held only 80 % of the time would be found by the long run in 996 of 1000 cases; ones of 50 % by the short run in 87 of
-100.)
+misses of N runs are at most Binomial(N, 0.05). A test fails above the smallest m with P(misses > m) < 1e-5: m = 7 of 20
+runs, 25 of 200. With 9 sites and 4 quantities the false-alarm rate of the whole is below 3.6e-4. Intervals that held
+only 80 % of the time would be found by the long run in 996 of 1000 cases; ones of 50 % by the short run in 87 of 100.
 
 Bias. The relative error of a site's estimate has variance (1-p)/(p N) for N blocks of sampling probability p. N is
 chosen so that the bound of 0.5 % is 4.5 standard deviations; P(|Z| > 4.5) = 6.8e-6, and for 9 sites and 2 quantities,
