@@ -89,7 +89,8 @@ class PlainProtobuf(SeepTest):
         self.assertEqual(len(header.recording_id), 16)
         self.assertEqual(header.sample_bytes, 4096)
         self.assertEqual(header.executable.decode(), str((CASES / "ten_sites").resolve()))
-        self.assertEqual([word.decode() for word in header.command], [str(CASES / "ten_sites"), str(CASES / "ten_sites_plugin.so")])
+        self.assertEqual([word.decode() for word in header.command],
+                         [str(CASES / "ten_sites"), str(CASES / "ten_sites_plugin.so")])
         self.assertEqual(header.architecture, self.run_command(["uname", "-m"]).stdout.strip())
         self.assertGreater(header.started_unix_ns, 1_700_000_000 * 10**9)
         self.assertFalse(header.HasField("not_observed"))

@@ -118,7 +118,8 @@ class KilledAlone(SeepTest):
         """Without `seep run`, killed between two snapshots: the report reads on in the region, and changes nothing."""
         script = ("import os, signal, time\n"
                   "stream = os.environ['STREAM_DIRECTORY']\n"
-                  "while not os.path.isdir(stream) or not os.listdir(stream): blocks = [bytearray(500) for _ in range(99)]\n"
+                  "while not os.path.isdir(stream) or not os.listdir(stream):\n"
+                  "    blocks = [bytearray(500) for _ in range(99)]\n"
                   "kept = bytearray(7_654_321)\n"
                   "os.kill(os.getpid(), signal.SIGKILL)\n")
         recording = self.directory / "alone"
