@@ -132,9 +132,9 @@ size_t count_arguments(va_list list) {
 // Not a jump: what was remembered of the library's code is void once it is gone, and what another thread looked up
 // while it went, too.
 SEEP_HOOK int dlclose(void* handle) {
-  seep::recording.modules.next_generation();
+  seep::recording.forget_loaded_code();
   const int result = events().dlclose(handle);
-  seep::recording.modules.next_generation();
+  seep::recording.forget_loaded_code();
   return result;
 }
 

@@ -99,7 +99,7 @@ class TraceCapture {
       if (attempt == 1 || still_loaded()) {
         return table_.find_or_insert(scratch_.frames, walk_.count, walk_.cut, time_ns);
       }
-      recording.modules.next_generation();
+      recording.forget_loaded_code();
     }
   }
 
@@ -156,8 +156,7 @@ void enter_record(Region region, ThreadState& thread, uintptr_t address, const L
   }
   live_filter.settle(address, filter);
   const bool exact = recording.options.exact();
-  const Weight weight =
-      exact ? Weight{} : sample_weight(entry.size_bytes, recording.options.sample_bytes << entry.interval_shift);
+  const Weight weight = recording.weight_of(entry);
   count_allocation(table.shard(trace, thread.shard), entry.size_bytes, entry.birth_ns, exact ? nullptr : &weight);
   table.note_allocation(trace, entry.birth_ns, thread_name(region, thread));
 }
@@ -257,12 +256,11 @@ void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept 
   live_filter.count_out(reinterpret_cast<uintptr_t>(block), record.filter);
   const LiveEntry& entry = record.entry;
   const bool exact = recording.options.exact();
-  const Weight weight =
-      exact ? Weight{} : sample_weight(entry.size_bytes, recording.options.sample_bytes << entry.interval_shift);
+  const Weight weight = recording.weight_of(entry);
   const Region region = recording.region();
   if (entry.trace < recording.first_own_trace.load(std::memory_order_relaxed)) {
-    const uint64_t blocks = exact ? 1 : static_cast<uint64_t>(weight.blocks + 0.5);
-    const uint64_t bytes = exact ? entry.size_bytes : static_cast<uint64_t>(weight.bytes + 0.5);
+    const uint64_t blocks = static_cast<uint64_t>(weight.blocks + 0.5);
+    const uint64_t bytes = static_cast<uint64_t>(weight.bytes + 0.5);
     add(region.valid() ? region.header().freed_inherited_blocks : recording.freed_inherited_blocks, blocks);
     add(region.valid() ? region.header().freed_inherited_bytes : recording.freed_inherited_bytes, bytes);
     return;

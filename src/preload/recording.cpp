@@ -109,9 +109,7 @@ void sum_inherited(Identity& identity) {
   if (recording.first_own_trace.load(std::memory_order_relaxed) == 0) return;
   double blocks = 0, bytes = 0;
   recording.live.each([&](uintptr_t, const LiveEntry& entry) {
-    const uint64_t sample_bytes = recording.options.sample_bytes << entry.interval_shift;
-    const Weight weight = recording.options.exact() ? Weight{1, static_cast<double>(entry.size_bytes), 0, 0}
-                                                    : sample_weight(entry.size_bytes, sample_bytes);
+    const Weight weight = recording.weight_of(entry);
     blocks += weight.blocks;
     bytes += weight.bytes;
   });
@@ -216,7 +214,7 @@ void forget_parents_region() noexcept {
   forget_stream();
   recording.pid = static_cast<uint32_t>(sys::process_id());
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
-  recording.modules.next_generation();
+  recording.forget_loaded_code();
   live_filter.forget_builder();
   if (recording.fork_canary != nullptr) recording.fork_canary->store(1, std::memory_order_release);
 }

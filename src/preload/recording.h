@@ -16,6 +16,7 @@
 #include "preload/scratch_pool.h"
 #include "preload/unwind/unwinder.h"
 #include "record/region.h"
+#include "record/sampling.h"
 
 namespace seep {
 
@@ -55,6 +56,15 @@ struct Recording {
   std::atomic<uint32_t>* fork_canary = nullptr;  // On a page of its own that a fork's child sees as zero.
 
   [[nodiscard]] Region region() const noexcept { return Region(region_base.load(std::memory_order_acquire)); }
+  // What is remembered of loaded code is void from now on.
+  void forget_loaded_code() noexcept {
+    if (modules.next_generation() % RowCache::kGenerations == 0) rows.clear();
+  }
+  // What a record stands for: itself in exact mode.
+  [[nodiscard]] Weight weight_of(const LiveEntry& entry) const noexcept {
+    if (options.exact()) return {1, static_cast<double>(entry.size_bytes), 0, 0};
+    return sample_weight(entry.size_bytes, options.sample_bytes << entry.interval_shift);
+  }
   [[nodiscard]] uint64_t sample_bytes_now() const noexcept {
     return options.sample_bytes << interval_shift.load(std::memory_order_relaxed);
   }

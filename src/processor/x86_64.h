@@ -45,7 +45,6 @@ struct Registers {
     value[number] = to;
     valid |= 1u << number;
   }
-  void forget(unsigned number) noexcept { valid &= ~(1u << number); }
 };
 
 // The registers here and now. Inlined, so that the walk starts in the caller itself.
@@ -89,7 +88,5 @@ __attribute__((noinline)) inline void call_on_stack(void (*function)(void*), voi
       : "rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
-
-inline void spin_pause() noexcept { __builtin_ia32_pause(); }
 
 }  // namespace seep

@@ -5,25 +5,21 @@
 namespace seep {
 namespace {
 
-// In SEEP_OPTIONS a colon ends an option.
-std::string with_escaped_colons(const std::string& value) {
+// Puts `escape` before each `special`.
+std::string with_escaped(const std::string& value, char special, char escape) {
   std::string escaped;
   for (const char c : value) {
-    if (c == ':') escaped += '\\';
+    if (c == special) escaped += escape;
     escaped += c;
   }
   return escaped;
 }
 
+// In SEEP_OPTIONS a colon ends an option.
+std::string with_escaped_colons(const std::string& value) { return with_escaped(value, ':', '\\'); }
+
 // In the name of a stream a percent sign begins a placeholder.
-std::string with_escaped_percents(const std::string& value) {
-  std::string escaped;
-  for (const char c : value) {
-    if (c == '%') escaped += '%';
-    escaped += c;
-  }
-  return escaped;
-}
+std::string with_escaped_percents(const std::string& value) { return with_escaped(value, '%', '%'); }
 
 }  // namespace
 

@@ -44,7 +44,7 @@ class RowCache {
   // Forgets all; also what a vanished writer (of the parent, in a fork's child) had claimed.
   void clear() noexcept;
 
-  // Two generations so far apart look the same in a key: the cache must be cleared in between.
+  // Two generations so far apart look the same in a key: Recording::forget_loaded_code clears in between.
   static constexpr uint32_t kGenerations = 1u << 17;
 
  private:
