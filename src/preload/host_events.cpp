@@ -19,8 +19,8 @@
 #include "preload/recorder.h"
 #include "preload/recording.h"
 #include "preload/snapshots.h"
-#include "preload/text.h"
 #include "record/system.h"
+#include "record/text.h"
 
 #define SEEP_HOOK extern "C" __attribute__((visibility("default")))
 

@@ -12,8 +12,8 @@
 #include "preload/output.h"
 #include "preload/recording.h"
 #include "preload/snapshots.h"
-#include "preload/text.h"
 #include "record/system.h"
+#include "record/text.h"
 
 namespace seep {
 namespace {

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "preload/text.h"
 #include "record/system.h"
+#include "record/text.h"
 
 namespace seep {
 namespace {

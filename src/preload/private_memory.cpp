@@ -5,6 +5,7 @@
 
 #include <sys/prctl.h>
 
+#include "record/memory_room.h"
 #include "record/system.h"
 
 #ifndef PR_SET_VMA
@@ -14,11 +15,15 @@
 
 namespace seep {
 
+namespace {
+constexpr size_t kAskFromBytes = 256 << 10;  // Smaller ones are few.
+}  // namespace
+
 void* PrivateMemory::take(size_t bytes) noexcept {
   const uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  void* memory = limit_bytes_ != 0 && used > limit_bytes_
-                     ? nullptr
-                     : sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  const bool fits = (limit_bytes_ == 0 || used <= limit_bytes_) && (bytes < kAskFromBytes || memory_has_room(bytes));
+  void* memory =
+      !fits ? nullptr : sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (memory == nullptr) {
     used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     return nullptr;

@@ -158,6 +158,7 @@ void enter_record(Region region, ThreadState& thread, uintptr_t address, const L
   const bool exact = recording.options.exact();
   const Weight weight = recording.weight_of(entry);
   count_allocation(table.shard(trace, thread.shard), entry.size_bytes, entry.birth_ns, exact ? nullptr : &weight);
+  if (region.part_of(entry.trace) != 0) add(region.header().private_alloc_blocks, 1);
   table.note_allocation(trace, entry.birth_ns, thread_name(region, thread));
 }
 

@@ -16,9 +16,9 @@
 #include "preload/output.h"
 #include "preload/recorder.h"
 #include "preload/snapshots.h"
-#include "preload/text.h"
 #include "record/counters.h"
 #include "record/system.h"
+#include "record/text.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18

@@ -12,11 +12,25 @@ namespace {
 
 // Links a filled entry at the head of its list.
 template <typename Entry>
-void link(Region region, std::atomic<Ref>& newest, Ref ref) {
+void link(Region region, std::atomic<Ref> Newest::*list, Ref ref) {
+  std::atomic<Ref>& newest = region.header().newest[region.part_of(ref)].*list;
   Ref head = newest.load(std::memory_order_relaxed);
   do {
     region.at<Entry>(ref)->next_older = head;
   } while (!newest.compare_exchange_weak(head, ref, std::memory_order_acq_rel));
+}
+
+// The first entry for which same(entry) is true, in either list.
+template <typename Entry, typename Same>
+Entry* find(Region region, std::atomic<Ref> Newest::*list, Same same) {
+  for (Newest& newest : region.header().newest) {
+    for (Ref ref = (newest.*list).load(std::memory_order_acquire); ref != 0;) {
+      Entry& entry = *region.at<Entry>(ref);
+      if (same(entry)) return &entry;
+      ref = entry.next_older;
+    }
+  }
+  return nullptr;
 }
 
 bool same(Module& module, const ModuleFacts& facts, size_t path_bytes) {
@@ -32,13 +46,9 @@ size_t bounded_path_bytes(const char* path) { return strnlen(path, 4095); }
 
 uint32_t find_module(Region region, const ModuleFacts& facts) noexcept {
   const size_t path_bytes = bounded_path_bytes(facts.path);
-  Ref ref = region.header().newest_module.load(std::memory_order_acquire);
-  while (ref != 0) {
-    Module& module = *region.at<Module>(ref);
-    if (same(module, facts, path_bytes)) return module.id;
-    ref = module.next_older;
-  }
-  return 0;
+  Module* found =
+      find<Module>(region, &Newest::module, [&](Module& module) { return same(module, facts, path_bytes); });
+  return found == nullptr ? 0 : found->id;
 }
 
 uint32_t add_module(Region region, const ModuleFacts& facts, uint64_t file_size_bytes,
@@ -59,26 +69,25 @@ uint32_t add_module(Region region, const ModuleFacts& facts, uint64_t file_size_
   module.path_bytes = static_cast<uint16_t>(path_bytes);
   memcpy(module.build_id, facts.build_id, facts.build_id_bytes);
   memcpy(module.path(), facts.path, path_bytes);
-  link<Module>(region, header.newest_module, ref);
+  link<Module>(region, &Newest::module, ref);
   return module.id;
 }
 
 uint16_t find_or_add_thread_name(Region region, const char (&name)[kThreadNameBytes]) noexcept {
   RegionHeader& header = region.header();
-  Ref ref = header.newest_thread_name.load(std::memory_order_acquire);
-  for (; ref != 0; ref = region.at<ThreadName>(ref)->next_older) {
-    ThreadName& entry = *region.at<ThreadName>(ref);
-    if (strncmp(entry.name, name, kThreadNameBytes) == 0) return static_cast<uint16_t>(entry.id);
-  }
+  const ThreadName* found = find<ThreadName>(region, &Newest::thread_name, [&](ThreadName& entry) {
+    return strncmp(entry.name, name, kThreadNameBytes) == 0;
+  });
+  if (found != nullptr) return static_cast<uint16_t>(found->id);
   // Programs that name each thread anew: the first thousand names are kept.
   if (header.thread_name_count.load(std::memory_order_relaxed) >= 1000) return 0;
-  ref = region.allocate(sizeof(ThreadName));
+  const Ref ref = region.allocate(sizeof(ThreadName));
   if (ref == 0) return 0;
   ThreadName& entry = *region.at<ThreadName>(ref);
   entry.id = header.thread_name_count.fetch_add(1, std::memory_order_relaxed) + 1;
   memcpy(entry.name, name, kThreadNameBytes);
   entry.name[kThreadNameBytes - 1] = '\0';
-  link<ThreadName>(region, header.newest_thread_name, ref);
+  link<ThreadName>(region, &Newest::thread_name, ref);
   return static_cast<uint16_t>(entry.id);
 }
 

@@ -3,7 +3,8 @@
 // The modules of a recording: files mapped as code, by (bounds, build id, path). A module that is unloaded stays; one
 // that comes back at the same place is found again. Also the names of threads, which are kept in the same manner.
 //
-// Both are lists from the newest to the oldest: an entry is filled and then linked at the head (CAS, release). Two
+// Both are lists from the newest to the oldest: an entry is filled and then linked at the head (CAS, release), so what
+// a reader reaches at any instant is whole, and a trace is linked after the modules that it names. Two
 // threads that meet the same new module at once may both enter it: two numbers for one module, which readers resolve to
 // the same file. Numbers are given out before linking, so the list is ordered by them only roughly.
 //

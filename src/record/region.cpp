@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "record/memory_room.h"
 #include "record/system.h"
 
 #ifndef MADV_DONTDUMP
@@ -18,6 +19,7 @@ namespace {
 inline constexpr uint64_t kPageBytes = 4096;
 inline constexpr uint64_t kFirstStepBytes = 128 << 10;
 inline constexpr uint64_t kLargestStepBytes = 4 << 20;
+inline constexpr uint64_t kGoingPrivate = 1;  // In committed_bytes.
 
 uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -93,12 +95,34 @@ Region make_region(const RegionPlan& plan) noexcept {
   Region region(base);
   RegionHeader& header = region.header();
   memcpy(header.magic, kRegionMagic, sizeof header.magic);
-  header.version = 1;
+  header.version = kRegionVersion;
   header.header_bytes = static_cast<uint32_t>(header_bytes);
   header.capacity_bytes.store(plan.capacity_bytes, std::memory_order_relaxed);
   header.committed_bytes.store(committed, std::memory_order_relaxed);
   header.used_bytes.store(first_used, std::memory_order_relaxed);
   return region;
+}
+
+// The file cannot grow any more. What follows is laid over with private memory; one thread does it, which is told by
+// the lowest bit of committed_bytes: a thread that took a step of the file meanwhile finds the word changed and gives
+// up.
+bool Region::go_private(uint64_t committed, uint64_t until) const noexcept {
+  RegionHeader& head = header();
+  if (!head.committed_bytes.compare_exchange_strong(committed, committed | kGoingPrivate, std::memory_order_acq_rel)) {
+    return false;
+  }
+  char* from = base_ + committed;
+  const uint64_t capacity = head.capacity_bytes.load(std::memory_order_relaxed);
+  constexpr int kFlags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  uint64_t reached = committed;
+  if (sys::map(from, capacity - committed, PROT_NONE, kFlags) != nullptr) {
+    sys::advise(from, capacity - committed, MADV_NOHUGEPAGE);
+    sys::advise(from, capacity - committed, MADV_DONTDUMP);
+    head.private_from_bytes.store(committed, std::memory_order_release);
+    if (take(from, until - committed, "", 0)) reached = until;
+  }
+  head.committed_bytes.store(reached, std::memory_order_release);
+  return reached == until;
 }
 
 bool Region::commit(uint64_t until) const noexcept {
@@ -109,9 +133,12 @@ bool Region::commit(uint64_t until) const noexcept {
     uint64_t wanted = committed + step_bytes(committed);
     if (wanted < until) wanted = round_up(until, kPageBytes);
     if (wanted > capacity) wanted = capacity;
-    if (wanted < until) return false;
+    if (wanted < until || (committed & kGoingPrivate) != 0 || !memory_has_room(wanted - committed)) return false;
+    const bool is_private = head.identity.region_path[0] == '\0' || head.private_from_bytes.load() != 0;
     // Several threads may take the same step at once: taking is idempotent.
-    if (!take(base_ + committed, wanted - committed, head.identity.region_path, committed)) return false;
+    if (!take(base_ + committed, wanted - committed, is_private ? "" : head.identity.region_path, committed)) {
+      return !is_private && go_private(committed, wanted);
+    }
     if (head.committed_bytes.compare_exchange_strong(committed, wanted, std::memory_order_acq_rel)) return true;
   }
   return true;
@@ -121,10 +148,16 @@ Ref Region::allocate(size_t bytes) const noexcept {
   RegionHeader& head = header();
   const uint64_t size = round_up(bytes, kRefUnitBytes);
   uint64_t used = head.used_bytes.load(std::memory_order_relaxed);
-  do {
+  for (;;) {
     if (used + size > head.committed_bytes.load(std::memory_order_acquire) && !commit(used + size)) return 0;
-  } while (!head.used_bytes.compare_exchange_weak(used, used + size, std::memory_order_relaxed));
-  return static_cast<Ref>(used / kRefUnitBytes);
+    // No entry lies in both parts.
+    const uint64_t from = head.private_from_bytes.load(std::memory_order_relaxed);
+    const bool astride = used < from && used + size > from;
+    const uint64_t next = astride ? from : used + size;
+    if (!head.used_bytes.compare_exchange_weak(used, next, std::memory_order_relaxed)) continue;
+    if (!astride) return static_cast<Ref>(used / kRefUnitBytes);
+    used = next;
+  }
 }
 
 }  // namespace seep

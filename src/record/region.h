@@ -9,10 +9,19 @@
 // Position-independent: entries name each other by `Ref`, their offset in units of 16 bytes (0: none). Append-only:
 // space is never given back, and an entry is reachable only after all of it has been written (a release store or CAS of
 // the Ref that leads to it), so that the region is valid at any instant and whatever ends the process. What changes
-// afterwards are single aligned words.
+// afterwards are single aligned words. The order of stores that makes it so is said at each table: trace_table.h,
+// module_table.h, counters.h; for the header: all that is plain in it is written before `ready`, but for `progress` and
+// `stream`, which belong to the owner of `snapshot_owner` and say "write everything again" while they are in between.
 //
 // Space is taken from the kernel (committed) in steps before it is touched, so that a full file system is an error here
-// and not a SIGBUS in the host. What does not fit is refused, and the caller counts it.
+// and not a SIGBUS in the host. Where the file cannot grow any more, what follows lies in private memory at the same
+// addresses (`private_from_bytes`):
+//
+//      0                          private_from_bytes                    capacity_bytes
+//      | in the file: survives     | private: lost with the process      |
+//
+// A reader from outside must follow no Ref into the second part. So an entry of the first never leads there: entries
+// of the two parts hang in lists of their own. What does not fit at all is refused, and the caller counts it.
 //
 // Runs inside the host (any thread, signal handlers, lock-free) and in the analyzer. Never calls malloc.
 #pragma once
@@ -26,6 +35,7 @@ namespace seep {
 using Ref = uint32_t;
 inline constexpr size_t kRefUnitBytes = 16;
 
+inline constexpr uint32_t kRegionVersion = 2;
 inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
 
 // Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once,
@@ -48,6 +58,7 @@ struct Identity {
   uint64_t inherited_blocks;
   uint64_t inherited_bytes;
   uint64_t seed;
+  uint64_t max_stream_bytes;  // Above it the stream is thinned; 0: never.
   uint32_t not_observed_reason;
   uint32_t command_bytes;  // Of `command`: arguments, each ended by NUL.
   char not_observed_detail[256];
@@ -70,16 +81,32 @@ enum class LossKind : unsigned {
   kUnknownFree,
   kFailedWrite,
   kSkippedSnapshot,
+  kUnsharedRecord,  // Counted by a reader from outside alone: what lay in private memory.
   kCount,
 };
 
-// How far the stream is written. One writer at a time (RegionHeader::snapshot_owner).
+// The newest entries of the three lists; each runs from the newest to the oldest.
+struct Newest {
+  std::atomic<Ref> trace;
+  std::atomic<Ref> module;
+  std::atomic<Ref> thread_name;
+};
+
+// How far the stream is written. One writer at a time (RegionHeader::snapshot_owner), in the process or outside.
 struct EncoderProgress {
   uint64_t sequence;  // Messages so far.
   uint32_t snapshots;
-  Ref newest_module;  // Written up to here, as the two lists hang from RegionHeader.
-  Ref newest_thread_name;
   uint32_t write_everything;  // The last attempt failed: repeat all.
+  Ref newest_module[2];       // Written up to here, as the lists hang from RegionHeader: the shared and the private.
+  Ref newest_thread_name[2];
+  uint64_t private_alloc_blocks;  // Of RegionHeader's, so many are in the stream.
+};
+
+// Which file the stream is; zeros until it is made. Same owner. Its path is in Identity.
+struct StreamState {
+  uint64_t device, inode;
+  uint64_t bytes;              // Its length when it was last written; less than that, and somebody has cut it.
+  uint64_t thinned_snapshots;  // So many were taken out again, to keep it below Identity::max_stream_bytes.
 };
 
 inline constexpr size_t kTrieRootSlots = 4096;
@@ -90,22 +117,24 @@ struct RegionHeader {
   uint32_t header_bytes;
   uint64_t counters_bytes;               // Of one CounterBlock of this recording.
   std::atomic<uint32_t> ready;           // 1: all above and `identity` are written.
-  std::atomic<uint32_t> snapshot_owner;  // 0, or 1 while somebody takes a snapshot.
+  std::atomic<uint32_t> snapshot_owner;  // 0, or 1 while somebody takes a snapshot, in the process or from outside.
   std::atomic<uint64_t> capacity_bytes;
-  std::atomic<uint64_t> committed_bytes;
+  std::atomic<uint64_t> committed_bytes;     // Lowest bit: the rest is being made private.
+  std::atomic<uint64_t> private_from_bytes;  // 0: nothing of it is private.
   std::atomic<uint64_t> used_bytes;
   std::atomic<uint64_t> sample_bytes;  // T now.
   std::atomic<uint32_t> trace_count;
   std::atomic<uint32_t> module_count;
   std::atomic<uint32_t> thread_name_count;
-  std::atomic<Ref> newest_trace;  // Each list runs from the newest to the oldest.
-  std::atomic<Ref> newest_module;
-  std::atomic<Ref> newest_thread_name;
-  std::atomic<uint64_t> private_bytes;  // Of seep's working memory, which is not in the region.
+  Newest newest[2];                            // Of entries in the file, and of those in private memory.
+  std::atomic<uint64_t> last_snapshot_ns;      // When the last one was taken, by whomsoever; 0: none yet.
+  std::atomic<uint64_t> private_alloc_blocks;  // Allocations that were counted for traces in private memory.
+  std::atomic<uint64_t> private_bytes;         // Of seep's working memory, which is not in the region.
   std::atomic<uint64_t> freed_inherited_blocks;
   std::atomic<uint64_t> freed_inherited_bytes;
   std::atomic<uint64_t> loss[static_cast<unsigned>(LossKind::kCount)];
   EncoderProgress progress;
+  StreamState stream;
   Identity identity;
   std::atomic<uint32_t> trie_root[kTrieRootSlots];  // See trace_table.h.
 };
@@ -128,12 +157,23 @@ class Region {
   // this and publishing is lost, nothing else.
   [[nodiscard]] Ref allocate(size_t bytes) const noexcept;
 
+  [[nodiscard]] Ref ref_of(const void* entry) const noexcept {
+    return static_cast<Ref>(static_cast<uint64_t>(static_cast<const char*>(entry) - base_) / kRefUnitBytes);
+  }
+
+  // Whether an entry lies in private memory: index of RegionHeader::newest.
+  [[nodiscard]] unsigned part_of(Ref ref) const noexcept {
+    const uint64_t from = header().private_from_bytes.load(std::memory_order_relaxed);
+    return from != 0 && uint64_t{ref} * kRefUnitBytes >= from;
+  }
+
   void count_loss(LossKind kind, uint64_t by = 1) const noexcept {
     header().loss[static_cast<unsigned>(kind)].fetch_add(by, std::memory_order_relaxed);
   }
 
  private:
   [[nodiscard]] bool commit(uint64_t until) const noexcept;
+  [[nodiscard]] bool go_private(uint64_t committed, uint64_t until) const noexcept;
 
   char* base_ = nullptr;
 };

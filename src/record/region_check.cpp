@@ -23,10 +23,11 @@ class Checker {
     result_.usable = true;
     RegionHeader& header = region_.header();
     end_texts(header.identity);
-    check_list<Module>(header.newest_module, "a module", [this](Ref ref) { return module_is_sound(ref); });
-    check_list<ThreadName>(header.newest_thread_name, "a thread name",
-                           [this](Ref ref) { return thread_name_is_sound(ref); });
-    check_list<Trace>(header.newest_trace, "a trace", [this](Ref ref) { return trace_is_sound(ref); });
+    leave_out_private_part(header);
+    Newest& newest = header.newest[0];
+    check_list<Module>(newest.module, "a module", [this](Ref ref) { return module_is_sound(ref); });
+    check_list<ThreadName>(newest.thread_name, "a thread name", [this](Ref ref) { return thread_name_is_sound(ref); });
+    check_list<Trace>(newest.trace, "a trace", [this](Ref ref) { return trace_is_sound(ref); });
     return result_;
   }
 
@@ -56,7 +57,7 @@ class Checker {
     if (bytes_ < sizeof(RegionHeader)) return refuse("it is shorter than a region's header");
     const RegionHeader& header = region_.header();
     if (memcmp(header.magic, kRegionMagic, sizeof header.magic) != 0) return refuse("it is not a region");
-    if (header.version != 1) return refuse("it is of another version");
+    if (header.version != kRegionVersion) return refuse("it was written by another version of seep");
     if (header.ready.load(std::memory_order_relaxed) != 1) return refuse("its process ended while it was made");
     if (header.counters_bytes != kExactCounterBytes && header.counters_bytes != sizeof(CounterBlock)) {
       return refuse("its counters have no known size");
@@ -77,6 +78,20 @@ class Checker {
     end_text(identity.stream_path);
     end_text(identity.options);
     if (identity.command_bytes > sizeof identity.command) identity.command_bytes = sizeof identity.command;
+  }
+
+  // It is not in the file. What was counted there and is in no snapshot is lost to whoever reads from outside.
+  void leave_out_private_part(RegionHeader& header) {
+    const uint64_t from = header.private_from_bytes.exchange(0, std::memory_order_relaxed);
+    for (auto* head : {&header.newest[1].trace, &header.newest[1].module, &header.newest[1].thread_name}) {
+      head->store(0, std::memory_order_relaxed);
+    }
+    if (from == 0) return;
+    if (from < bytes_) bytes_ = from;
+    const uint64_t counted = header.private_alloc_blocks.load(std::memory_order_relaxed);
+    const uint64_t written = header.progress.private_alloc_blocks;
+    header.loss[static_cast<unsigned>(LossKind::kUnsharedRecord)].store(counted > written ? counted - written : 0,
+                                                                        std::memory_order_relaxed);
   }
 
   // Follows a list and cuts it before the first entry that is not sound; the count bounds a list that leads back into

@@ -278,7 +278,7 @@ bool write_counters(MessageWriter& writer, Region region, Ref newest, bool every
     trace.written_signature = sums.signature();
     ++snapshot.changed_counters;
   }
-  return writer.finish();
+  return true;
 }
 
 void fill_loss(const RegionHeader& header, seep_proto_Loss& loss) {
@@ -294,6 +294,7 @@ void fill_loss(const RegionHeader& header, seep_proto_Loss& loss) {
   loss.unknown_frees = count(LossKind::kUnknownFree);
   loss.failed_writes = count(LossKind::kFailedWrite);
   loss.skipped_snapshots = count(LossKind::kSkippedSnapshot);
+  loss.unshared_records = count(LossKind::kUnsharedRecord);
 }
 
 bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snapshot& snapshot) {
@@ -305,7 +306,18 @@ bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snap
       header.committed_bytes.load(std::memory_order_relaxed) + header.private_bytes.load(std::memory_order_relaxed);
   snapshot.freed_inherited_blocks = header.freed_inherited_blocks.load(std::memory_order_relaxed);
   snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
+  snapshot.thinned_snapshots = header.stream.thinned_snapshots;
   return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);
+}
+
+// Where the two lists of one kind begin.
+struct Heads {
+  Ref part[2];
+};
+
+Heads heads(const RegionHeader& header, std::atomic<Ref> Newest::*list) {
+  return {{(header.newest[0].*list).load(std::memory_order_acquire),
+           (header.newest[1].*list).load(std::memory_order_acquire)}};
 }
 
 bool write_end(MessageWriter& writer, const EndFacts& facts) {
@@ -327,24 +339,34 @@ bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, Sn
   MessageWriter writer(scratch, sink, progress.sequence);
   const bool everything = progress.write_everything != 0;
   progress.write_everything = 1;  // Until all of it is written.
-  // The newest trace first: every module that it or an older one names was entered before it.
-  const Ref newest_trace = header.newest_trace.load(std::memory_order_acquire);
-  const Ref newest_module = header.newest_module.load(std::memory_order_acquire);
+  // The newest traces first: every module that they or older ones name was entered before them.
+  const uint64_t private_alloc_blocks = header.private_alloc_blocks.load(std::memory_order_acquire);
+  const Heads traces = heads(header, &Newest::trace);
+  const Heads modules = heads(header, &Newest::module);
   seep_proto_Snapshot snapshot = seep_proto_Snapshot_init_zero;
   snapshot.kind = static_cast<seep_proto_Snapshot_Kind>(kind);
   snapshot.time_ns = now_ns;
   if ((everything || progress.sequence == 0) && !write_header(writer, scratch, header)) return false;
-  if (!write_modules(writer, scratch, region, newest_module, everything ? 0 : progress.newest_module)) return false;
-  if (!write_traces(writer, region, scratch, newest_trace, everything)) return false;
-  const Ref newest_thread_name = header.newest_thread_name.load(std::memory_order_acquire);
-  writer.begin(seep_proto_Message_counters_tag);
-  if (!write_thread_names(writer, scratch, region, newest_thread_name, everything ? 0 : progress.newest_thread_name) ||
-      !write_counters(writer, region, newest_trace, everything, snapshot) ||
-      !write_snapshot(writer, header, snapshot)) {
-    return false;
+  for (unsigned part = 0; part < 2; ++part) {
+    const Ref written = everything ? 0 : progress.newest_module[part];
+    if (!write_modules(writer, scratch, region, modules.part[part], written)) return false;
   }
-  progress.newest_module = newest_module;
-  progress.newest_thread_name = newest_thread_name;
+  for (const Ref newest : traces.part) {
+    if (!write_traces(writer, region, scratch, newest, everything)) return false;
+  }
+  const Heads names = heads(header, &Newest::thread_name);
+  writer.begin(seep_proto_Message_counters_tag);
+  for (unsigned part = 0; part < 2; ++part) {
+    const Ref written = everything ? 0 : progress.newest_thread_name[part];
+    if (!write_thread_names(writer, scratch, region, names.part[part], written)) return false;
+  }
+  for (const Ref newest : traces.part) {
+    if (!write_counters(writer, region, newest, everything, snapshot)) return false;
+  }
+  if (!writer.finish() || !write_snapshot(writer, header, snapshot)) return false;
+  memcpy(progress.newest_module, modules.part, sizeof modules.part);
+  memcpy(progress.newest_thread_name, names.part, sizeof names.part);
+  progress.private_alloc_blocks = private_alloc_blocks;
   ++progress.snapshots;
   if (end != nullptr && !write_end(writer, *end)) return false;
   progress.write_everything = 0;

@@ -56,10 +56,11 @@ Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_
   trace.cut = cut;
   trace.first_allocated_ns = now_ns;
   memcpy(trace.frames(header), frames, count * sizeof(Frame));
-  Ref newest = header.newest_trace.load(std::memory_order_relaxed);
+  std::atomic<Ref>& head = header.newest[region_.part_of(ref)].trace;
+  Ref newest = head.load(std::memory_order_relaxed);
   do {
     trace.next_older = newest;
-  } while (!header.newest_trace.compare_exchange_weak(newest, ref, std::memory_order_acq_rel));
+  } while (!head.compare_exchange_weak(newest, ref, std::memory_order_acq_rel));
   return ref;
 }
 
@@ -120,6 +121,8 @@ CounterBlock& TraceTable::shard(Trace& trace, unsigned index) const noexcept {
   if (ref == 0) {
     const Ref made = region_.allocate(region_.header().counters_bytes);
     if (made == 0) return trace.shard0();
+    // A trace in the file must not lead to counters that are lost with the process.
+    if (region_.part_of(made) != 0 && region_.part_of(region_.ref_of(&trace)) == 0) return trace.shard0();
     ref = slot.compare_exchange_strong(ref, made, std::memory_order_acq_rel) ? made : ref;
   }
   return *region_.at<CounterBlock>(ref);

@@ -5,7 +5,9 @@
 //
 //     trie_root[hash & 4095] --> node --(next 4 bits)--> trace A
 //                                     `-(next 4 bits)--> node --> trace B, trace C
-//     newest_trace --> C --> B --> A        (the list that readers and the snapshot encoder walk)
+//     newest.trace --> C --> B --> A        (the list that readers and the snapshot encoder walk)
+//
+// (Two lists: traces in the file, and those that came when it could not grow; see region.h.)
 //
 // It never rehashes, nothing moves and nothing is removed, so a lookup is a few acquire loads and an insertion one CAS.
 // Order of stores: the trace is filled; it is linked at the head of the list (CAS, release); it is put into the trie

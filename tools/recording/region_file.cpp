@@ -24,7 +24,7 @@ constexpr uint64_t kMostRegionBytes = uint64_t{16} << 30;
 // When the process last did something that was recorded: a dead one has no clock.
 uint64_t last_event_ns(Region region) {
   uint64_t last_ns = 0;
-  for (Ref ref = region.header().newest_trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
+  for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
     last_ns = std::max(last_ns, region.at<Trace>(ref)->last_allocated_ns.load());
   }
   return last_ns;

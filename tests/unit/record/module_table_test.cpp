@@ -32,7 +32,7 @@ TEST(ModuleTable, ALongPathIsCutAndNotOverrun) {
   TestRegion region;
   const std::string path(10'000, 'x');
   EXPECT_NE(add_module(region.get(), {0, 0x1000, 1, kIdA, 3, path.c_str()}, 0, 0), 0u);
-  Module& module = *region.get().at<Module>(region.get().header().newest_module.load());
+  Module& module = *region.get().at<Module>(region.get().header().newest[0].module.load());
   EXPECT_EQ(strlen(module.path()), 4095u);
 }
 

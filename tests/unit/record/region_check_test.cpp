@@ -119,9 +119,9 @@ TEST_F(RegionCheckTest, AListThatLeadsBackIsCut) {
   Copy made = copy();
   RegionHeader& header = *reinterpret_cast<RegionHeader*>(made.get());
   const Region view(made.get());
-  Trace* oldest = view.at<Trace>(header.newest_trace.load());
+  Trace* oldest = view.at<Trace>(header.newest[0].trace.load());
   while (oldest->next_older != 0) oldest = view.at<Trace>(oldest->next_older);
-  oldest->next_older = header.newest_trace.load();
+  oldest->next_older = header.newest[0].trace.load();
   const RegionCheck check = check_region(made.get(), bytes);
   EXPECT_TRUE(check.usable);
   EXPECT_STREQ(check.problem, "a trace");
