@@ -9,9 +9,9 @@
 #include <cstring>
 
 #include "preload/clock.h"
-#include "preload/output.h"
 #include "preload/recording.h"
 #include "preload/snapshots.h"
+#include "preload/stream_name.h"
 #include "record/system.h"
 #include "record/text.h"
 
@@ -132,7 +132,8 @@ void fill_identity(Identity& identity) noexcept {
   identity.interval_ns = options.interval_ns;
   identity.clock_resolution_ns = coarse_resolution_ns();
   identity.started_unix_ns = unix_ns();
-  identity.started_monotonic_ns = monotonic_coarse_ns();
+  identity.started_monotonic_ns = monotonic_ns();
+  identity.max_stream_bytes = options.max_stream_bytes;
   identity.seed = recording.base_seed;
   read_executable(identity.executable, sizeof identity.executable);
   identity.command_bytes =

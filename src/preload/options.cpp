@@ -88,6 +88,7 @@ const OptionKey kOptionKeys[] = {
     {"interval", [](Options& o, const char* value) { return parse_duration(value, o.interval_ns); }},
     {"depth", parse_depth},
     {"max_memory", [](Options& o, const char* value) { return parse_bytes(value, o.max_memory_bytes); }},
+    {"max_stream", [](Options& o, const char* value) { return parse_bytes(value, o.max_stream_bytes); }},
     {"seed", parse_seed},
     {"announce", [](Options& o, const char* value) { return copy_text(o.announce, value); }},
 };

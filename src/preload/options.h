@@ -14,8 +14,9 @@ struct Options {
   uint64_t sample_bytes = 512 << 10;  // 1: exact.
   uint64_t interval_ns = 10'000'000'000;
   uint32_t depth = 128;
-  uint64_t max_memory_bytes = 0;  // Of seep itself; 0: no limit. 64 MiB by default where sampled.
-  uint64_t seed = 0;              // 0: random.
+  uint64_t max_memory_bytes = 0;          // Of seep itself; 0: no limit. 64 MiB by default where sampled.
+  uint64_t max_stream_bytes = 256 << 20;  // 0: no limit.
+  uint64_t seed = 0;                      // 0: random.
   char out[2048] = "seep.%e.%p/%e.%p.seep";
   char region[512] = "tmpfs";
   char announce[2048] = "";  // A file to append our pid to; for `seep run`.

@@ -13,9 +13,9 @@
 #include "preload/clock.h"
 #include "preload/identity.h"
 #include "preload/next_allocator.h"
-#include "preload/output.h"
 #include "preload/recorder.h"
 #include "preload/snapshots.h"
+#include "preload/stream_name.h"
 #include "record/counters.h"
 #include "record/system.h"
 #include "record/text.h"
@@ -41,22 +41,17 @@ void complain(void*, const char* key, const char* value) {
   else say("bad value in SEEP_OPTIONS: ", key, "=", value);
 }
 
-uint64_t resource_limit(int resource) {
-  rlimit64 limit{};
-  const long result = system_call(SYS_prlimit64, 0, resource, 0, sys::as_long(&limit));
-  return sys::failed(result) ? RLIM64_INFINITY : limit.rlim_cur;
-}
-
-// How long the region may become. The file is sparse and the mapping not accessible until used, so generous; but the
-// host may have little address space, or be killed by SIGXFSZ for a large file.
-uint64_t choose_capacity(const Options& options) {
+// How long the region may become. It is sparse and not accessible until used, so generous; but the host may have little
+// address space.
+uint64_t most_region_bytes() {
+  const Options& options = recording.options;
   uint64_t capacity = options.max_memory_bytes == 0 ? kMostRegionBytes : options.max_memory_bytes / 4;
-  const uint64_t file_limit = resource_limit(RLIMIT_FSIZE);
-  const uint64_t address_limit = resource_limit(RLIMIT_AS);
   if (capacity > kMostRegionBytes) capacity = kMostRegionBytes;
-  if (capacity > file_limit) capacity = file_limit;
+  const uint64_t address_limit = sys::resource_limit(RLIMIT_AS);
   if (address_limit != RLIM64_INFINITY && capacity > address_limit / 16) capacity = address_limit / 16;
-  return capacity & ~uint64_t{4095};
+  // A fork's child lays its own over its parent's.
+  if (recording.inherited_base != nullptr && capacity > recording.capacity_bytes) capacity = recording.capacity_bytes;
+  return capacity;
 }
 
 void make_fork_canary() {
@@ -78,7 +73,6 @@ void prepare() {
   if (buffer != nullptr) recording.memory.give_back(buffer, kEnvironmentBytes);
   recording.memory.set_limit(options.max_memory_bytes / 4 * 3);
   recording.next_pressure_bytes.store(options.max_memory_bytes / 8 * 3, std::memory_order_relaxed);
-  recording.capacity_bytes = choose_capacity(options);
   recording.base_seed = options.seed;
   if (options.seed == 0) fill_random(&recording.base_seed, sizeof recording.base_seed);
   recording.pid = static_cast<uint32_t>(sys::process_id());
@@ -117,13 +111,29 @@ void sum_inherited(Identity& identity) {
   identity.inherited_bytes = static_cast<uint64_t>(bytes + 0.5) + recording.freed_inherited_bytes.load();
 }
 
+// In smaller sizes, too: address space counts against RLIMIT_MEMLOCK once the host has called mlockall(MCL_FUTURE).
+Region make_region_of(const char* path, uint64_t most_bytes) {
+  constexpr uint64_t kLeastRegionBytes = 512 << 10;
+  for (uint64_t capacity = most_bytes & ~uint64_t{4095}; capacity >= kLeastRegionBytes;
+       capacity = capacity / 4 & ~uint64_t{4095}) {
+    const Region region = make_region({capacity, path, recording.inherited_base, recording.inherited_used_bytes});
+    if (!region.valid()) continue;
+    if (capacity > recording.capacity_bytes) recording.capacity_bytes = capacity;
+    return region;
+  }
+  return Region();
+}
+
 Region make_region_somewhere(char (&path)[sizeof(Identity::region_path)]) {
-  const bool have_path = choose_region_path(recording.options, recording.recording_id, path, sizeof path);
-  RegionPlan plan{recording.capacity_bytes, path, recording.inherited_base, recording.inherited_used_bytes};
-  Region region = have_path ? make_region(plan) : Region();
-  if (region.valid()) return region;
+  const uint64_t most_bytes = most_region_bytes();
+  if (choose_region_path(recording.options, recording.recording_id, path, sizeof path)) {
+    // Growing a file past this limit raises SIGXFSZ, which kills.
+    const uint64_t file_limit = sys::resource_limit(RLIMIT_FSIZE);
+    const Region region = make_region_of(path, most_bytes < file_limit ? most_bytes : file_limit);
+    if (region.valid()) return region;
+  }
   path[0] = '\0';  // No room there, or no right to it: private memory, which still reaches the stream.
-  return make_region(plan);
+  return make_region_of(path, most_bytes);
 }
 
 Region make_recording() {
@@ -211,7 +221,7 @@ void forget_parents_region() noexcept {
   recording.freed_inherited_blocks.store(0, std::memory_order_relaxed);
   recording.freed_inherited_bytes.store(0, std::memory_order_relaxed);
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
-  forget_stream();
+  keep_stream_directory();
   recording.pid = static_cast<uint32_t>(sys::process_id());
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
   recording.forget_loaded_code();

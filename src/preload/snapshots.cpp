@@ -9,8 +9,9 @@
 #include <cstring>
 
 #include "preload/clock.h"
-#include "preload/output.h"
 #include "preload/recording.h"
+#include "preload/stream_name.h"
+#include "record/snapshot_writer.h"
 #include "record/system.h"
 
 namespace seep {
@@ -23,9 +24,7 @@ struct Workplace {  // Taken at the first snapshot.
   alignas(64) char stack[kStackBytes];
 };
 
-constinit StreamFile stream;
 constinit std::atomic<Workplace*> workplace{nullptr};
-constinit std::atomic<uint64_t> next_snapshot_ns{0};
 // The directory part of the stream's name stays the parent's in a fork's child: one directory is one recording.
 constinit char stream_directory[2048] = "";
 
@@ -36,25 +35,13 @@ struct Job {
   bool written;
 };
 
-bool write_to_stream(void*, const void* data, size_t bytes) { return stream.append(data, bytes); }
-
-bool open_stream(Identity& identity) {
-  if (stream.made()) return stream.open(identity.stream_path);
-  return expand_stream_path(identity.stream_path, sizeof identity.stream_path) &&
-         stream.create(identity.stream_path, sizeof identity.stream_path);
-}
-
 void run_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   RegionHeader& header = job.region.header();
   header.private_bytes.store(recording.memory.used_bytes(), std::memory_order_relaxed);
   header.sample_bytes.store(recording.sample_bytes_now(), std::memory_order_relaxed);
-  if (open_stream(header.identity)) {
-    job.written = encode_snapshot(job.region, workplace.load(std::memory_order_relaxed)->encoder,
-                                  {write_to_stream, nullptr}, job.kind, now_ns(), job.end);
-    stream.close();
-  }
-  if (!job.written) job.region.count_loss(LossKind::kFailedWrite);
+  job.written =
+      write_snapshot(job.region, workplace.load(std::memory_order_relaxed)->encoder, "", job.kind, now_ns(), job.end);
 }
 
 // With all signals blocked: a handler must not run on our stack, which is small.
@@ -82,6 +69,12 @@ bool become_owner(RegionHeader& header, unsigned most_waits) {
   return true;
 }
 
+// Under `seep run` that takes them, from outside; and should it end before us, we do.
+uint64_t own_interval_ns() {
+  const uint64_t interval_ns = recording.options.interval_ns;
+  return recording.options.announce[0] == '\0' ? interval_ns : interval_ns + interval_ns / 2;
+}
+
 }  // namespace
 
 bool expand_stream_path(char* path, size_t path_bytes) noexcept {
@@ -106,14 +99,8 @@ bool expand_stream_path(char* path, size_t path_bytes) noexcept {
 void maybe_snapshot() noexcept {
   const Region region = recording.region();
   if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
-  const uint64_t now = now_ns();
-  uint64_t due = next_snapshot_ns.load(std::memory_order_relaxed);
-  if (due == 0) {  // The first look starts the clock.
-    next_snapshot_ns.compare_exchange_strong(due, now + recording.options.interval_ns, std::memory_order_relaxed);
-    return;
-  }
-  if (now < due || !become_owner(region.header(), 0)) return;
-  next_snapshot_ns.store(now + recording.options.interval_ns, std::memory_order_relaxed);
+  const uint64_t last_ns = region.header().last_snapshot_ns.load(std::memory_order_relaxed);
+  if (now_ns() < last_ns + own_interval_ns() || !become_owner(region.header(), 0)) return;
   Job job{region, SnapshotKind::kInterval, nullptr, false};
   run_on_own_stack(job);
   region.header().snapshot_owner.store(0, std::memory_order_release);
@@ -131,14 +118,12 @@ void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept {
   region.header().snapshot_owner.store(0, std::memory_order_release);
 }
 
-void forget_stream() noexcept {
+void keep_stream_directory() noexcept {
   char path[sizeof stream_directory];
   if (stream_directory[0] == '\0' && expand_stream_path(path, sizeof path)) {
     const char* slash = strrchr(path, '/');
     if (slash != nullptr) memcpy(stream_directory, path, static_cast<size_t>(slash - path));
   }
-  stream.forget();
-  next_snapshot_ns.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace seep

@@ -76,8 +76,8 @@ class Cgroup {
     uint64_t bytes = 0;
     if (!read("/memory.stat", text, sizeof text)) return 0;
     for (const char* name : version_.file_cache) {
-      const char* line = strstr(text, name);
-      if (line != nullptr) bytes += number_at(line + strlen(name));
+      const void* line = memmem(text, strlen(text), name, strlen(name));
+      if (line != nullptr) bytes += number_at(static_cast<const char*>(line) + strlen(name));
     }
     return bytes;
   }

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -48,6 +49,12 @@ inline long status(const char* path, struct stat* result) noexcept {
 inline long status_fd(long fd, struct stat* result) noexcept { return system_call(SYS_fstat, fd, as_long(result)); }
 inline long read_link(const char* path, char* buffer, size_t bytes) noexcept {
   return system_call(SYS_readlinkat, AT_FDCWD, as_long(path), as_long(buffer), static_cast<long>(bytes));
+}
+// The soft limit; RLIM64_INFINITY where there is none.
+inline uint64_t resource_limit(int resource) noexcept {
+  rlimit64 limit{};
+  const long result = system_call(SYS_prlimit64, 0, resource, 0, as_long(&limit));
+  return failed(result) ? RLIM64_INFINITY : limit.rlim_cur;
 }
 inline long process_id() noexcept { return system_call(SYS_getpid); }
 inline long parent_process_id() noexcept { return system_call(SYS_getppid); }

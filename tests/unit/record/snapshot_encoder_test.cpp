@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// What the encoder writes is read with plain libprotobuf: its delimited reader and the generated classes, nothing of
-// ours.
 #include "record/snapshot_encoder.h"
 
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/util/delimited_message_util.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -13,40 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "encoded_stream.h"
 #include "record/crc32c.h"
 #include "record/module_table.h"
 #include "record/trace_table.h"
-#include "seep.pb.h"
 #include "test_region.h"
 
 namespace seep {
 namespace {
-
-struct Stream {
-  std::string bytes;
-  size_t refuse_after = SIZE_MAX;
-  StreamSink sink() {
-    return {[](void* context, const void* data, size_t count) {
-              Stream& stream = *static_cast<Stream*>(context);
-              if (stream.bytes.size() + count > stream.refuse_after) return false;
-              stream.bytes.append(static_cast<const char*>(data), count);
-              return true;
-            },
-            this};
-  }
-  [[nodiscard]] std::vector<proto::Message> messages() const {
-    google::protobuf::io::ArrayInputStream input(bytes.data(), static_cast<int>(bytes.size()));
-    std::vector<proto::Message> result;
-    proto::Message message;
-    bool clean_end = false;
-    while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&message, &input, &clean_end)) {
-      result.push_back(message);
-      message.Clear();
-    }
-    EXPECT_TRUE(clean_end);
-    return result;
-  }
-};
 
 class Encoder : public testing::Test {
  protected:
@@ -65,7 +34,7 @@ class Encoder : public testing::Test {
 
   TestRegion region{256 << 20};
   std::unique_ptr<EncoderScratch> scratch = std::make_unique<EncoderScratch>();
-  Stream stream;
+  EncodedStream stream;
 };
 
 TEST_F(Encoder, EveryMessageBeginsWithTheSyncConstantAndEndsWithItsCrc) {
@@ -212,6 +181,29 @@ TEST_F(Encoder, ModulesAndThreadNamesAreSaidOnce) {
   EXPECT_EQ(stream.messages().at(1).modules().modules(0).build_id(), "\xAB\xCD");
 }
 
+// Entries in private memory are encoded with the others, in the process.
+TEST_F(Encoder, BothPartsOfTheRegionAreWritten) {
+  allocate(1, 10);
+  ASSERT_NE(add_module(region.get(), {0, 0x1000, 0x1000, nullptr, 0, "/lib/shared.so"}, 0, 0), 0u);
+  RegionHeader& header = region.get().header();
+  header.used_bytes = (header.used_bytes + 4095) & ~uint64_t{4095};
+  header.private_from_bytes = header.used_bytes.load();
+  allocate(2, 20);
+  ASSERT_NE(add_module(region.get(), {0, 0x9000, 0x1000, nullptr, 0, "/lib/private.so"}, 0, 0), 0u);
+  ASSERT_NE(header.newest[0].trace.load(), 0u);
+  ASSERT_NE(header.newest[1].trace.load(), 0u);
+  ASSERT_TRUE(encode());
+  const auto messages = stream.messages();
+  EXPECT_EQ(messages.back().snapshot().traces(), 2u);
+  EXPECT_EQ(messages.back().snapshot().alloc_bytes(), 30u);
+  int modules = 0;
+  for (const auto& message : messages) modules += message.modules().modules_size();
+  EXPECT_EQ(modules, 2);
+  stream.bytes.clear();
+  ASSERT_TRUE(encode());  // Nothing of either part is said again.
+  EXPECT_EQ(stream.messages().size(), 1u);
+}
+
 TEST(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
   TestRegion region(64 << 20, true);
   TraceTable table(region.get());
@@ -222,7 +214,7 @@ TEST(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
   count_allocation(table.shard(trace, 1), 1 << 20, 0, &large);
   count_free(table.shard(trace, 2), 100, 0, 0, true, &small);
   auto scratch = std::make_unique<EncoderScratch>();
-  Stream stream;
+  EncodedStream stream;
   ASSERT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), SnapshotKind::kInterval, 1, nullptr));
   for (const auto& message : stream.messages()) {
     for (const auto& counters : message.counters().counters()) {

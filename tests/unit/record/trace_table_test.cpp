@@ -101,7 +101,8 @@ TEST(TraceTable, RacingThreadsAgreeOnEachTrace) {
   for (auto& thread : threads) thread.join();
   TraceTable table(region.get());
   unsigned with_counts = 0;
-  for (Ref ref = region.get().header().newest[0].trace.load(); ref != 0; ref = region.get().at<Trace>(ref)->next_older) {
+  for (Ref ref = region.get().header().newest[0].trace.load(); ref != 0;
+       ref = region.get().at<Trace>(ref)->next_older) {
     uint64_t blocks = 0;
     table.each_shard(*region.get().at<Trace>(ref), [&](CounterBlock& shard) { blocks += shard.alloc_blocks.load(); });
     EXPECT_TRUE(blocks == 0 || blocks == kThreads) << blocks;

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stream's file; see stream_file.h.
+#include "record/stream_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "record/system.h"
+#include "record/text.h"
+
+namespace seep {
+namespace {
+
+constexpr unsigned kMostSuffixes = 10'000;
+constexpr size_t kFullPathBytes = sizeof(Identity::stream_path) + 64;
+
+// `root` and `path` one after the other; false where they do not fit.
+bool join(const char* root, const char* path, char (&full)[kFullPathBytes]) {
+  TextBuilder text(full, sizeof full);
+  text.add(root);
+  text.add(path);
+  return text.complete();
+}
+
+// Makes the directories on the way to the last component, from `first` on.
+void make_directories(char* full, size_t first) {
+  for (char* at = full + first + 1; *at != '\0'; ++at) {
+    if (*at != '/') continue;
+    *at = '\0';
+    sys::make_directory(full, 0777);  // As mkdir -p would, under the host's umask; the stream itself is private.
+    *at = '/';
+  }
+}
+
+long make_private_file(const char* root, const char* path, bool with_directories) {
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
+  char full[kFullPathBytes];
+  if (!join(root, path, full)) return -ENAMETOOLONG;
+  if (with_directories) make_directories(full, strlen(root));
+  return sys::open(full, kFlags, 0600);
+}
+
+}  // namespace
+
+bool StreamFile::open(const char* root, const char* path, const StreamState& state) noexcept {
+  char full[kFullPathBytes];
+  if (!join(root, path, full)) return false;
+  fd_ = sys::open(full, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
+  StreamState found{};
+  if (sys::failed(fd_) || !look(found)) return false;
+  if (found.device == state.device && found.inode == state.inode) return true;
+  close();
+  return false;
+}
+
+bool StreamFile::create(const char* root, char* path, size_t path_bytes, StreamState& state) noexcept {
+  const size_t bytes = strlen(path);
+  const char* slash = strrchr(path, '/');
+  const char* dot = strrchr(slash == nullptr ? path : slash, '.');
+  const size_t stem_bytes = dot == nullptr ? bytes : static_cast<size_t>(dot - path);
+  char extension[32] = "";
+  if (dot != nullptr && bytes - stem_bytes < sizeof extension) memcpy(extension, dot, bytes - stem_bytes + 1);
+  fd_ = make_private_file(root, path, false);
+  if (fd_ == -ENOENT) fd_ = make_private_file(root, path, true);
+  for (unsigned suffix = 2; fd_ == -EEXIST && suffix < kMostSuffixes; ++suffix) {
+    TextBuilder text(path + stem_bytes, path_bytes - stem_bytes);
+    text.add_character('.');
+    text.add_number(suffix);
+    text.add(extension);
+    if (!text.complete()) return false;
+    fd_ = make_private_file(root, path, false);
+  }
+  if (sys::failed(fd_)) return false;
+  const uint64_t thinned = state.thinned_snapshots;
+  if (!look(state)) return false;
+  state.thinned_snapshots = thinned;
+  return true;
+}
+
+// Whose file it is, and how much may be written.
+bool StreamFile::look(StreamState& found) noexcept {
+  struct stat status {};
+  if (sys::failed(sys::status_fd(fd_, &status))) {
+    close();
+    return false;
+  }
+  found.device = status.st_dev;
+  found.inode = status.st_ino;
+  found.bytes = bytes_ = static_cast<uint64_t>(status.st_size);
+  most_bytes_ = sys::resource_limit(RLIMIT_FSIZE);
+  return true;
+}
+
+bool StreamFile::append(const void* data, size_t bytes) noexcept {
+  if (most_bytes_ < bytes_ || bytes > most_bytes_ - bytes_) return false;
+  if (!sys::write_all(fd_, data, bytes)) return false;
+  bytes_ += bytes;
+  return true;
+}
+
+bool StreamFile::take_back(uint64_t bytes) noexcept {
+  if (sys::failed(sys::truncate_fd(fd_, bytes))) return false;
+  bytes_ = bytes;
+  return true;
+}
+
+void StreamFile::close() noexcept {
+  if (fd_ >= 0) sys::close(fd_);
+  fd_ = -1;
+}
+
+}  // namespace seep

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stream's file, as its writer has it: made once, then for each snapshot opened by its path, checked to be the file
+// that was made (StreamState), appended to and closed. No descriptor is kept: the host may close all of them or change
+// its limits, and must not find one that it did not open.
+//
+// Never writes past RLIMIT_FSIZE, which would raise SIGXFSZ, follows no symbolic link at the end of the path, waits for
+// nothing. Raw system calls only. Runs inside the host, on the thread that takes the snapshot, and in the analyzer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "record/region.h"
+
+namespace seep {
+
+class StreamFile {
+ public:
+  // Both: the file is `root` + `path`; root is "" or, from outside, the root directory of the process.
+  //
+  // Opens the file of `state` to append. False where it is gone, or another file has its name.
+  [[nodiscard]] bool open(const char* root, const char* path, const StreamState& state) noexcept;
+  // Makes the file, or where its name is in use the one with .2, .3, ... before its extension; and its directory, if
+  // that is missing. `path` and `state` then say what was made. False: it cannot be made.
+  [[nodiscard]] bool create(const char* root, char* path, size_t path_bytes, StreamState& state) noexcept;
+
+  // All of it, or false: then some may have been written, and take_back() is to follow.
+  [[nodiscard]] bool append(const void* data, size_t bytes) noexcept;
+  // Cuts the file to a length that it had before. False: it stays as it is.
+  bool take_back(uint64_t bytes) noexcept;
+  [[nodiscard]] uint64_t bytes() const noexcept { return bytes_; }
+  void close() noexcept;
+
+ private:
+  [[nodiscard]] bool look(StreamState& found) noexcept;
+
+  long fd_ = -1;
+  uint64_t bytes_ = 0;
+  uint64_t most_bytes_ = 0;
+};
+
+}  // namespace seep
