@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes a stream smaller by taking out every second of its old snapshots (option max_stream). A stream is a header and
+// then groups of messages, each closed by its Snapshot:
+//
+//     before   Header g0 | g1   g2 | g3   g4 | g5 ...                  |  ...  newest
+//     after    Header g0 | (g1) g2 | (g3) g4 | ...                     |  ...  newest
+//              kept        merged into the next   until `thin_until`      copied
+//
+// Of a group (g1) that is merged, modules, traces and thread names are kept, a trace's counters only where g2 has none
+// for the same trace, and its Snapshot is dropped. All numbers in a stream are absolute, so behind each Snapshot that
+// stays a reader knows, byte for byte, what it knew there before: that is the guarantee. The Snapshot itself differs in
+// two fields: `changed_counters` also counts those that were merged into its group, `thinned_snapshots` those that were
+// taken out before it. Passes can be repeated: each halves the old part again, so the past gets coarser with its age.
+//
+// Messages get new sequence numbers; where numbers were missing (a message was lost) as many are missing afterwards.
+// An End that is followed by more is dropped, since it did not take place, and so is a Header that is said again.
+// Whatever is damaged, cut before `source_bytes`, larger than the encoder's buffer or of a newer version is not thinned
+// at all: the pass fails, and the caller drops what was written.
+//
+// The work is done in slices: each step() takes bounded time, reads nothing before where it stands, and needs about a
+// KiB of stack. Between steps the source may grow by whole messages, which are copied in the end. A pass reads the
+// source twice and writes the result once.
+//
+// Runs inside the host, on a thread that owns RegionHeader::snapshot_owner during each step, and in the analyzer. Never
+// calls malloc, takes no lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "record/message_frame.h"
+#include "record/snapshot_encoder.h"
+
+namespace seep {
+
+// The stream that is read, and the file that is made of it.
+struct ThinningFiles {
+  // How many bytes there were at `offset`, fewer than asked for only at the end; negative where reading failed.
+  int64_t (*read_at)(void* context, uint64_t offset, void* into, size_t bytes);
+  // False: could not be written whole.
+  bool (*append)(void* context, const void* data, size_t bytes);
+  void* context;
+};
+
+struct ThinningPlan {
+  uint64_t source_bytes;  // Of the stream as its writer knows it. Fewer are a failure; more are whole messages, too.
+  uint64_t thin_until;  // Snapshots that end behind this offset stay. At most source_bytes, which keeps only the last.
+  void* bitmap;         // StreamThinner::bitmap_bytes() of the caller's memory. Less is allowed, down to nothing:
+  size_t bitmap_bytes;  // traces with higher ids then keep counters that they need not keep.
+};
+
+class StreamThinner {
+ public:
+  enum class Progress { kMore, kDone, kFailed };
+  enum class Failure { kNone, kRead, kWrite, kUnfit };  // kUnfit: damaged, cut, or not written by this encoder.
+
+  // For traces with the ids 1 to `traces` (RegionHeader::trace_count, or Snapshot.traces of the last one).
+  [[nodiscard]] static constexpr size_t bitmap_bytes(uint64_t traces) noexcept {
+    return static_cast<size_t>(traces / 8 + 1);
+  }
+
+  void begin(const ThinningFiles& files, const ThinningPlan& plan) noexcept;
+
+  // Goes on until about `most_bytes` more were read or written; at least by a message, so at most 200 KiB over it.
+  // kDone: all that the source has now is copied; after it has grown, another step copies the rest.
+  [[nodiscard]] Progress step(uint64_t most_bytes) noexcept;
+
+  [[nodiscard]] Failure failure() const noexcept { return failure_; }
+
+  // Of what was written so far; final when the last step said kDone.
+  [[nodiscard]] uint64_t written_bytes() const noexcept { return written_bytes_; }
+  [[nodiscard]] uint64_t next_sequence() const noexcept { return sequence_; }  // Of the message that follows.
+  [[nodiscard]] uint64_t removed_snapshots() const noexcept { return removed_snapshots_; }
+
+ private:
+  enum class Phase {
+    kFirst,       // Copies the first group.
+    kFindFirst,   // Looks for the end of the pair's first group,
+    kFindSecond,  // then of its second, whose traces it notes,
+    kMerge,       // then writes the first group without what the second says again,
+    kKeep,        // then the second, and goes on with the next pair.
+    kRest,        // No pair any more: copies.
+  };
+  enum class Loaded { kMessage, kEnd, kFailed };
+
+  static constexpr size_t kContentCapacity =
+      EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kFrameEndBytes;
+
+  [[nodiscard]] Loaded load(uint64_t offset, bool verify, MessageFrame& frame) noexcept;
+  [[nodiscard]] bool read_window(uint64_t offset) noexcept;
+  [[nodiscard]] bool look_ahead() noexcept;
+  [[nodiscard]] bool look_at(const MessageFrame& frame) noexcept;
+  [[nodiscard]] Loaded move_on() noexcept;
+  void account_sequence(uint64_t sequence) noexcept;
+  [[nodiscard]] bool note_traces(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool copy(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool copy_header(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool copy_end(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool copy_unchanged(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool copy_snapshot(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool end_group(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool collect_counters(const MessageFrame& frame) noexcept;
+  [[nodiscard]] bool is_said_again(const WireField& counters, bool& again) noexcept;
+  [[nodiscard]] bool send_collected() noexcept;
+  [[nodiscard]] bool send(uint8_t* content, size_t content_bytes, uint64_t content_field) noexcept;
+  [[nodiscard]] bool fail(Failure failure) noexcept;
+
+  uint8_t* collected() noexcept { return collected_ + EncoderScratch::kPrefixBytes; }
+
+  ThinningFiles files_;
+  ThinningPlan plan_;
+  Phase phase_;
+  Failure failure_;
+  uint64_t position_;           // Everything before it is written, or taken out.
+  uint64_t looked_at_;          // How far the pair was looked at.
+  uint64_t expected_sequence_;  // Of the source.
+  uint64_t sequence_;
+  uint64_t written_bytes_;
+  uint64_t removed_snapshots_;
+  uint64_t merged_counters_;  // Into the group under way.
+  uint64_t work_bytes_;       // In this step.
+  uint32_t header_crc_;       // Of the first header's content.
+  bool has_header_;
+  size_t window_bytes_;
+  uint64_t window_offset_;  // In the source.
+  size_t collected_bytes_;
+  // Counters of a pair under way: those of the first group that stay, then the second's.
+  uint8_t collected_[EncoderScratch::kBufferBytes];
+  // A stretch of the source, with room before it for the frame of its first message.
+  uint8_t window_[EncoderScratch::kPrefixBytes + EncoderScratch::kBufferBytes];
+};
+
+}  // namespace seep
