@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "encoded_stream.h"
 #include "record/module_table.h"
 #include "record/snapshot_encoder.h"
 #include "record/trace_table.h"
@@ -22,19 +23,6 @@
 
 namespace seep {
 namespace {
-
-std::vector<proto::Message> messages_of(const std::string& bytes) {
-  google::protobuf::io::ArrayInputStream input(bytes.data(), static_cast<int>(bytes.size()));
-  std::vector<proto::Message> result;
-  proto::Message message;
-  bool clean_end = false;
-  while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&message, &input, &clean_end)) {
-    result.push_back(message);
-    message.Clear();
-  }
-  EXPECT_TRUE(clean_end);
-  return result;
-}
 
 // All that a reader knows at some point of a stream, each thing in its own bytes.
 struct Knowledge {
