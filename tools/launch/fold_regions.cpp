@@ -67,9 +67,10 @@ bool fold(const RegionFile& region) {
 }  // namespace
 
 void fold_regions(const std::string& directory) {
-  for (const auto& region : regions_of(directory)) {
+  LivenessJudge judge;
+  for (const RegionFacts& facts : regions_of(directory)) {
     try {
-      if (!is_running(*described_by(*region)) && fold(*region)) unlink(region->path().c_str());
+      if (judge.judge(facts) == Liveness::kDead && fold(RegionFile(facts.path))) unlink(facts.path.c_str());
     } catch (const Error&) {
       continue;  // It stays where it is.
     }

@@ -34,15 +34,15 @@ size_t MemorySource::read_at(uint64_t offset, std::span<uint8_t> into) {
   return count;
 }
 
-FileSource::FileSource(const std::string& path)
+FileSource::FileSource(const std::string& path, Access access)
     // O_NONBLOCK: a pipe in place of the file must not hang the reader.
-    : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {
+    : path_(path),
+      fd_(open(path.c_str(), (access == Access::kRead ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {
   if (fd_ < 0) {
     const int cause = errno;
     throw Error(ExitCode::kUnreadable, path, cause == ELOOP ? "is a symbolic link" : std::strerror(cause));
   }
-  struct stat status;
-  const std::string reason = fstat(fd_, &status) != 0 ? std::strerror(errno) : refusal(status);
+  const std::string reason = fstat(fd_, &status_) != 0 ? std::strerror(errno) : refusal(status_);
   if (!reason.empty()) {
     close(fd_);
     throw Error(ExitCode::kUnreadable, path, reason);

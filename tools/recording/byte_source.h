@@ -3,6 +3,8 @@
 // or memory in tests. One thread a source.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,13 +37,19 @@ class MemorySource final : public ByteSource {
 // followed: a recording's directory may be writable by others.
 class FileSource final : public ByteSource {
  public:
-  explicit FileSource(const std::string& path);
+  enum class Access { kRead, kReadAndWrite };
+  explicit FileSource(const std::string& path, Access access = Access::kRead);
   ~FileSource() override;
   size_t read_at(uint64_t offset, std::span<uint8_t> into) override;
+
+  const std::string& path() const { return path_; }
+  const struct stat& status() const { return status_; }  // When it was opened.
+  int descriptor() const { return fd_; }
 
  private:
   std::string path_;
   int fd_;
+  struct stat status_;
 };
 
 }  // namespace seep

@@ -3,8 +3,10 @@
 #include "recording/host_identity.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 
 namespace seep {
@@ -27,6 +29,17 @@ std::string this_boot_id() {
 uint64_t this_pid_namespace() {
   struct stat status;
   return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
+}
+
+Viewpoint this_viewpoint() {
+  Viewpoint view;
+  view.boot_id = this_boot_id();
+  std::error_code failed;
+  const bool shows_own = std::filesystem::read_symlink("/proc/self", failed) == std::to_string(getpid());
+  struct stat status;
+  const char* whose = shows_own ? "/proc/self/ns/pid" : "/proc/1/ns/pid";
+  if (stat(whose, &status) == 0) view.pid_namespace = status.st_ino;
+  return view;
 }
 
 }  // namespace seep

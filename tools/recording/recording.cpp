@@ -26,14 +26,15 @@ std::string describe(const Damage& damage) {
   return absl::StrFormat("is damaged: %u bytes were skipped", damage.skipped_bytes);
 }
 
-void report_problems(const ProcessRecording& process, std::vector<Error>& problems) {
+// `healed`: the region says again what the end of the stream does not.
+void report_problems(const ProcessRecording& process, bool healed, std::vector<Error>& problems) {
   const std::string& path = process.stream_path();
   const auto add = [&](std::optional<uint64_t> offset, const std::string& what) {
     problems.emplace_back(ExitCode::kUnreadable, path, offset, what);
   };
   for (const Damage& damage : process.damage) {
     // Somebody who is still writing is not a cut file.
-    if (damage.cut && is_running(process)) continue;
+    if (damage.cut && (healed || is_running(process))) continue;
     add(damage.offset, describe(damage));
   }
   if (!process.has_header()) add(std::nullopt, "has lost its header: who was recorded is unknown");
@@ -75,14 +76,27 @@ void load_into(Recording& recording, const std::string& path) {
   }
 }
 
+bool is_known(const Recording& recording, const Identity& identity) {
+  return std::any_of(recording.processes.begin(), recording.processes.end(),
+                     [&](const auto& process) { return same_recording(identity, process->header()); });
+}
+
+void load_region_if_unknown(Recording& recording, const RegionFacts& facts, LivenessJudge& judge) {
+  if (is_known(recording, facts.identity)) return;
+  try {
+    const RegionFile region(facts.path);
+    recording.processes.push_back(described_by(region, kind_of_reading(judge.judge(facts))));
+    if (region.problem()) recording.problems.push_back(*region.problem());
+  } catch (const Error& error) {
+    std::error_code failed;
+    if (fs::exists(facts.path, failed)) recording.problems.push_back(error);
+  }
+}
+
 // Processes that have not come to their first snapshot have no stream: their regions are what there is.
 void load_streamless(Recording& recording, const std::string& directory) {
-  for (const auto& region : regions_of(directory)) {
-    const auto is_known = [&](const auto& process) { return same_recording(region->identity(), process->header()); };
-    if (std::any_of(recording.processes.begin(), recording.processes.end(), is_known)) continue;
-    recording.processes.push_back(described_by(*region));
-    if (region->problem()) recording.problems.push_back(*region->problem());
-  }
+  LivenessJudge judge;
+  for (const RegionFacts& facts : regions_of(directory)) load_region_if_unknown(recording, facts, judge);
 }
 
 void load_directory(Recording& recording, const std::string& directory) {
@@ -124,7 +138,9 @@ std::string newest_recording() {
   return path;
 }
 
-std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems) {
+namespace {
+
+std::unique_ptr<ProcessRecording> read_stream(const std::string& path) {
   FileSource source(path);
   StreamReader reader(source);
   auto process = std::make_unique<ProcessRecording>(path);
@@ -138,9 +154,33 @@ std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vect
   process->damage = reader.damage();
   process->lost_messages = reader.lost_messages();
   process->next_sequence = reader.next_sequence();
-  if (!process->end() && process->observed()) apply_region(*process, problems);
-  report_problems(*process, problems);
   return process;
+}
+
+// Its process may have written its end, and removed its region, after the stream was read and before the region was
+// looked for.
+bool has_grown(const std::string& path, uint64_t bytes_before) {
+  std::error_code failed;
+  const auto bytes = fs::file_size(path, failed);
+  return !failed && bytes > bytes_before;
+}
+
+}  // namespace
+
+std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems) {
+  constexpr int kMostReadings = 3;
+  for (int reading = 1;; ++reading) {
+    std::error_code failed;
+    const auto bytes_before = fs::file_size(path, failed);
+    std::unique_ptr<ProcessRecording> process = read_stream(path);
+    const bool needs_region = !process->end() && process->observed();
+    std::vector<Error> of_region;
+    const bool healed = needs_region && apply_region(*process, of_region);
+    if (needs_region && !healed && reading < kMostReadings && has_grown(path, bytes_before)) continue;
+    problems.insert(problems.end(), of_region.begin(), of_region.end());
+    report_problems(*process, healed, problems);
+    return process;
+  }
 }
 
 Recording load_recording(const std::vector<std::string>& paths) {

@@ -11,24 +11,13 @@
 
 #include "record/region_check.h"
 #include "record/trace_table.h"
-#include "recording/byte_source.h"
-#include "recording/process_liveness.h"
 #include "recording/stream_reader.h"
 
 namespace seep {
 namespace {
 
 // No process maps a larger one.
-constexpr uint64_t kMostRegionBytes = uint64_t{16} << 30;
-
-// When the process last did something that was recorded: a dead one has no clock.
-uint64_t last_event_ns(Region region) {
-  uint64_t last_ns = 0;
-  for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
-    last_ns = std::max(last_ns, region.at<Trace>(ref)->last_allocated_ns.load());
-  }
-  return last_ns;
-}
+constexpr uint64_t kMostRegionBytes = uint64_t{4} << 30;
 
 bool append(void* context, const void* data, size_t bytes) {
   auto& output = *static_cast<std::vector<uint8_t>*>(context);
@@ -37,43 +26,86 @@ bool append(void* context, const void* data, size_t bytes) {
   return true;
 }
 
+// How far a region reaches that others can see.
+uint64_t shared_bytes(const RegionHeader& header) {
+  const uint64_t used = header.used_bytes.load(std::memory_order_relaxed);
+  const uint64_t from = header.private_from_bytes.load(std::memory_order_relaxed);
+  return from == 0 ? used : std::min(used, from);
+}
+
 }  // namespace
 
-RegionFile::RegionFile(const std::string& path) : path_(path) {
-  FileSource file(path);
+RegionFile::RegionFile(const std::string& path) : RegionFile(*std::make_unique<FileSource>(path)) {}
+
+RegionFile::RegionFile(FileSource& file) : facts_(read_region_facts(file)) {
+  try {
+    read(file);
+  } catch (...) {
+    if (copy_ != nullptr) munmap(copy_, mapped_bytes_);
+    throw;
+  }
+}
+
+RegionFile::~RegionFile() { munmap(copy_, mapped_bytes_); }
+
+// The header first: whatever it leads to was entered before it was read. A trace of it may meanwhile get a shard that
+// lies behind; so what has been added is read last.
+void RegionFile::read(FileSource& file) {
   RegionHeader header;
   const auto into = std::span(reinterpret_cast<uint8_t*>(&header), sizeof header);
-  if (file.read_at(0, into) < sizeof header) throw Error(ExitCode::kUnreadable, path, "is too short for a region");
-  const uint64_t used = header.used_bytes.load();
-  if (used < sizeof header || used > kMostRegionBytes) throw Error(ExitCode::kUnreadable, path, "is not a region");
-  copy_ = mmap(nullptr, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (copy_ == MAP_FAILED) throw Error(ExitCode::kUnreadable, path, "does not fit into memory");
-  bytes_ = used;
-  const size_t read = file.read_at(0, std::span(static_cast<uint8_t*>(copy_), used));
-  const RegionCheck check = check_region(copy_, read);
-  if (!check.usable) {
-    munmap(copy_, bytes_);
-    throw Error(ExitCode::kUnreadable, path, check.problem);
+  if (file.read_at(0, into) < sizeof header) throw Error(ExitCode::kUnreadable, path(), "is too short for a region");
+  const uint64_t first_bytes = shared_bytes(header);
+  if (first_bytes < sizeof header || first_bytes > kMostRegionBytes) {
+    throw Error(ExitCode::kUnreadable, path(), facts_.ready ? "is not a region" : "holds nothing yet");
   }
+  reserve(first_bytes);
+  std::memcpy(copy_, &header, sizeof header);
+  uint64_t bytes = read_bytes(file, sizeof header, first_bytes);
+  if (bytes == first_bytes) {
+    RegionHeader now;
+    file.read_at(0, std::span(reinterpret_cast<uint8_t*>(&now), sizeof now));
+    bytes = read_bytes(file, bytes, std::min(std::max(shared_bytes(now), bytes), kMostRegionBytes));
+  }
+  const RegionCheck check = check_region(copy_, bytes);
+  if (!check.usable) throw Error(ExitCode::kUnreadable, path(), check.problem);
   if (*check.problem != '\0') {
-    problem_.emplace(ExitCode::kUnreadable, path, check.problem_at,
+    problem_.emplace(ExitCode::kUnreadable, path(), check.problem_at,
                      absl::StrFormat("%s is damaged: what was entered before it is lost", check.problem));
   }
 }
 
-RegionFile::~RegionFile() { munmap(copy_, bytes_); }
+void RegionFile::reserve(uint64_t bytes) {
+  void* memory = copy_ == nullptr
+                     ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                     : mremap(copy_, mapped_bytes_, bytes, MREMAP_MAYMOVE);
+  if (memory == MAP_FAILED) throw Error(ExitCode::kUnreadable, path(), "does not fit into memory");
+  copy_ = memory;
+  mapped_bytes_ = bytes;
+}
 
-const Identity& RegionFile::identity() const { return Region(copy_).header().identity; }
+uint64_t RegionFile::read_bytes(FileSource& file, uint64_t from, uint64_t until) {
+  if (until > mapped_bytes_) reserve(until);
+  return from + file.read_at(from, std::span(static_cast<uint8_t*>(copy_) + from, until - from));
+}
+
+uint64_t RegionFile::last_event_ns() const {
+  const Region region = copy();
+  uint64_t last_ns = region.header().last_snapshot_ns.load();
+  for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
+    last_ns = std::max(last_ns, region.at<Trace>(ref)->last_allocated_ns.load());
+  }
+  return last_ns;
+}
 
 std::vector<uint8_t> RegionFile::encode(SnapshotKind kind, uint64_t first_sequence) const {
-  const Region region(copy_);
+  const Region region = copy();
   EncoderProgress& progress = region.header().progress;
   progress.sequence = first_sequence;
   progress.write_everything = 1;
   std::vector<uint8_t> output;
   const auto scratch = std::make_unique<EncoderScratch>();
-  if (!encode_snapshot(region, *scratch, {append, &output}, kind, last_event_ns(region), nullptr)) {
-    throw Error(ExitCode::kUnreadable, path_, "could not be encoded");
+  if (!encode_snapshot(region, *scratch, {append, &output}, kind, last_event_ns(), nullptr)) {
+    throw Error(ExitCode::kUnreadable, path(), "could not be encoded");
   }
   return output;
 }
@@ -83,9 +115,9 @@ bool same_recording(const Identity& identity, const proto::Header& header) {
          std::memcmp(header.recording_id().data(), identity.recording_id, sizeof identity.recording_id) == 0;
 }
 
-std::unique_ptr<RegionFile> find_region(const ProcessRecording& process) {
+std::optional<RegionFacts> find_region(const ProcessRecording& process) {
   const std::string& recorded = process.header().region_path();
-  if (recorded.empty()) return nullptr;
+  if (recorded.empty()) return std::nullopt;
   namespace fs = std::filesystem;
   std::vector<std::string> candidates = {
       (fs::path(process.stream_path()).parent_path() / fs::path(recorded).filename()).string(), recorded};
@@ -93,23 +125,38 @@ std::unique_ptr<RegionFile> find_region(const ProcessRecording& process) {
   for (const std::string& candidate : candidates) {
     std::error_code failed;
     if (!fs::is_regular_file(fs::symlink_status(candidate, failed))) continue;
-    auto region = std::make_unique<RegionFile>(candidate);
-    if (same_recording(region->identity(), process.header())) return region;
+    try {
+      RegionFacts facts = read_region_facts(candidate);
+      if (facts.ready && same_recording(facts.identity, process.header())) return facts;
+    } catch (const Error&) {
+      // Its process may have ended meanwhile, and taken it with it.
+      if (fs::exists(fs::symlink_status(candidate, failed))) throw;
+    }
   }
-  return nullptr;
+  return std::nullopt;
 }
 
-void apply_region(ProcessRecording& process, std::vector<Error>& problems) {
+SnapshotKind kind_of_reading(Liveness liveness) {
+  return liveness == Liveness::kAlive ? SnapshotKind::kRequest : SnapshotKind::kPostMortem;
+}
+
+bool apply_region(ProcessRecording& process, std::vector<Error>& problems) {
+  std::optional<RegionFacts> facts;
   try {
-    const std::unique_ptr<RegionFile> region = find_region(process);
-    if (!region) return;
-    const SnapshotKind kind = is_running(process) ? SnapshotKind::kRequest : SnapshotKind::kPostMortem;
-    MemorySource source(region->encode(kind, process.next_sequence));
+    facts = find_region(process);
+    if (!facts) return false;
+    const RegionFile region(facts->path);
+    if (!same_recording(region.identity(), process.header())) return false;
+    MemorySource source(region.encode(kind_of_reading(LivenessJudge().judge(*facts)), process.next_sequence));
     StreamReader reader(source);
     for (proto::Message message; reader.next(message);) process.apply(message, reader.message_offset());
-    if (region->problem()) problems.push_back(*region->problem());
+    if (region.problem()) problems.push_back(*region.problem());
+    return !region.problem();
   } catch (const Error& error) {
-    problems.push_back(error);
+    std::error_code failed;
+    const bool gone = facts && !std::filesystem::exists(std::filesystem::symlink_status(facts->path, failed));
+    if (!gone) problems.push_back(error);
+    return false;
   }
 }
 

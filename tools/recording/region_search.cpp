@@ -2,6 +2,10 @@
 // Looking where regions lie: on tmpfs, or beside the output.
 #include "recording/region_search.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <filesystem>
 
 #include "recording/byte_source.h"
@@ -16,6 +20,13 @@ bool is_region_name(const fs::path& path) {
   return path.filename().string().starts_with("seep.") && path.extension() == ".region";
 }
 
+// Whether this user may have to do with it.
+bool is_ours(const fs::path& path) {
+  struct stat status;
+  if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  return geteuid() == 0 || status.st_uid == geteuid();
+}
+
 // Without the last slash, as the path of a stream in it begins.
 fs::path normal(const std::string& directory) {
   std::error_code failed;
@@ -23,29 +34,48 @@ fs::path normal(const std::string& directory) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-}  // namespace
-
-std::vector<std::unique_ptr<RegionFile>> regions_of(const std::string& directory) {
-  std::vector<std::unique_ptr<RegionFile>> regions;
-  for (const std::string& place : {std::string("/dev/shm"), directory}) {
-    std::error_code failed;
-    for (const fs::directory_entry& entry : fs::directory_iterator(place, failed)) {
-      if (!is_region_name(entry.path())) continue;
-      try {
-        auto region = std::make_unique<RegionFile>(entry.path().string());
-        if (fs::path(region->identity().stream_path).parent_path() != normal(directory)) continue;
-        regions.push_back(std::move(region));
-      } catch (const Error&) {
-        continue;
-      }
-    }
-  }
-  return regions;
+bool is_same_directory(const fs::path& left, const fs::path& right) {
+  std::error_code failed;
+  return left == right || fs::equivalent(left, right, failed);
 }
 
-std::unique_ptr<ProcessRecording> described_by(const RegionFile& region) {
+}  // namespace
+
+RegionListing regions_in(const std::string& directory) {
+  RegionListing listing;
+  std::error_code failed;
+  fs::directory_iterator entries(directory, failed);
+  for (; !failed && entries != fs::directory_iterator(); entries.increment(failed)) {
+    const fs::path path = entries->path();
+    if (!is_region_name(path) || !is_ours(path)) continue;
+    try {
+      listing.regions.push_back(read_region_facts(path.string()));
+    } catch (const Error& error) {
+      std::error_code ignored;
+      if (fs::exists(path, ignored)) listing.problems.push_back(error);
+    }
+  }
+  std::sort(listing.regions.begin(), listing.regions.end(),
+            [](const RegionFacts& left, const RegionFacts& right) { return left.path < right.path; });
+  return listing;
+}
+
+std::vector<RegionFacts> regions_of(const std::string& directory) {
+  const fs::path wanted = normal(directory);
+  std::vector<RegionFacts> found = regions_in(wanted.string()).regions;
+  if (!is_same_directory(wanted, kRegionDirectory)) {
+    for (RegionFacts& region : regions_in(kRegionDirectory).regions) {
+      const fs::path recorded = fs::path(region.identity.stream_path).parent_path();
+      if (region.ready && is_same_directory(recorded, wanted)) found.push_back(std::move(region));
+    }
+  }
+  std::erase_if(found, [](const RegionFacts& region) { return !region.ready; });
+  return found;
+}
+
+std::unique_ptr<ProcessRecording> described_by(const RegionFile& region, SnapshotKind kind) {
   auto process = std::make_unique<ProcessRecording>(region.path());
-  MemorySource source(region.encode(SnapshotKind::kPostMortem, 0));
+  MemorySource source(region.encode(kind, 0));
   StreamReader reader(source);
   for (proto::Message message; reader.next(message);) process->apply(message, 0);
   return process;

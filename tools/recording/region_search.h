@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The regions of the processes that record, or recorded, into a directory. Only looks; changes nothing.
+// Which regions there are: where they lie, and which belong to the processes that record, or recorded, into a
+// directory. Reads their headers only; changes nothing.
 #pragma once
 
 #include <memory>
@@ -11,10 +12,21 @@
 
 namespace seep {
 
-// All that can be read, of living and of dead processes. What cannot be read is somebody else's, and left out.
-std::vector<std::unique_ptr<RegionFile>> regions_of(const std::string& directory);
+// Where regions lie unless the option `region` says otherwise.
+inline constexpr char kRegionDirectory[] = "/dev/shm";
+
+struct RegionListing {
+  std::vector<RegionFacts> regions;  // By path. Living and dead processes'; also such as are not ready.
+  std::vector<Error> problems;       // Ours, and not readable: damaged, or of another version.
+};
+
+// All in a directory that belong to this user (to root: all). Other users' are left out without a word.
+RegionListing regions_in(const std::string& directory);
+
+// Those of processes that record into `directory`, whether they lie there or on tmpfs, and whatever else lies there.
+std::vector<RegionFacts> regions_of(const std::string& directory);
 
 // The process as its region alone describes it.
-std::unique_ptr<ProcessRecording> described_by(const RegionFile& region);
+std::unique_ptr<ProcessRecording> described_by(const RegionFile& region, SnapshotKind kind);
 
 }  // namespace seep
