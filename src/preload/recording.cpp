@@ -221,7 +221,7 @@ void forget_parents_region() noexcept {
   recording.freed_inherited_blocks.store(0, std::memory_order_relaxed);
   recording.freed_inherited_bytes.store(0, std::memory_order_relaxed);
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
-  keep_stream_directory();
+  leave_parents_stream();
   recording.pid = static_cast<uint32_t>(sys::process_id());
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
   recording.forget_loaded_code();

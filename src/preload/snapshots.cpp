@@ -12,6 +12,7 @@
 #include "preload/recording.h"
 #include "preload/stream_name.h"
 #include "record/snapshot_writer.h"
+#include "record/stream_thinning.h"
 #include "record/system.h"
 
 namespace seep {
@@ -25,6 +26,9 @@ struct Workplace {  // Taken at the first snapshot.
 };
 
 constinit std::atomic<Workplace*> workplace{nullptr};
+constinit std::atomic<StreamThinning*> thinning{nullptr};
+constinit void* bitmap = nullptr;  // For it. Both are touched by the owner of the snapshot alone.
+constinit size_t bitmap_bytes = 0;
 // The directory part of the stream's name stays the parent's in a fork's child: one directory is one recording.
 constinit char stream_directory[2048] = "";
 
@@ -35,13 +39,48 @@ struct Job {
   bool written;
 };
 
+// A slice after each snapshot, so that no thread is kept for long: some milliseconds.
+void keep_stream_small(Region region, uint64_t appended_bytes) {
+  constexpr uint64_t kSliceBytes = 1 << 20;
+  StreamThinning* pass = thinning.load(std::memory_order_relaxed);
+  if (pass == nullptr || !pass->active) {
+    if (!wants_thinning(region.header())) return;
+    if (pass == nullptr) pass = static_cast<StreamThinning*>(recording.memory.take(sizeof(StreamThinning)));
+    if (pass == nullptr) return;
+    thinning.store(pass, std::memory_order_relaxed);
+    const size_t wanted_bytes = StreamThinner::bitmap_bytes(region.header().trace_count.load());
+    if (bitmap_bytes < wanted_bytes) {
+      if (bitmap != nullptr) recording.memory.give_back(bitmap, bitmap_bytes);
+      bitmap = recording.memory.take(wanted_bytes);
+      bitmap_bytes = bitmap == nullptr ? 0 : wanted_bytes;
+    }
+    if (!begin_thinning(region, *pass, "", bitmap, bitmap_bytes)) return;
+  }
+  // More than is appended meanwhile, lest it never come to its end.
+  continue_thinning(region, *pass, "", kSliceBytes + 8 * appended_bytes);
+}
+
+// It grew although it was thinned: there is more to say than may be said.
+bool is_stream_full(const RegionHeader& header) {
+  const uint64_t most_bytes = header.identity.max_stream_bytes;
+  return most_bytes != 0 && header.stream.now.bytes > most_bytes + most_bytes / 4;
+}
+
 void run_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   RegionHeader& header = job.region.header();
   header.private_bytes.store(recording.memory.used_bytes(), std::memory_order_relaxed);
   header.sample_bytes.store(recording.sample_bytes_now(), std::memory_order_relaxed);
+  if (job.end == nullptr && is_stream_full(header)) {
+    job.region.count_loss(LossKind::kSkippedSnapshot);
+    header.last_snapshot_ns.store(now_ns(), std::memory_order_relaxed);
+    return keep_stream_small(job.region, 0);
+  }
+  const uint64_t bytes_before = header.stream.now.bytes;
   job.written =
       write_snapshot(job.region, workplace.load(std::memory_order_relaxed)->encoder, "", job.kind, now_ns(), job.end);
+  if (job.end == nullptr) keep_stream_small(job.region, header.stream.now.bytes - bytes_before);
+  else if (StreamThinning* pass = thinning.load(std::memory_order_relaxed)) abandon_thinning(job.region, *pass, "");
 }
 
 // With all signals blocked: a handler must not run on our stack, which is small.
@@ -118,12 +157,13 @@ void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept {
   region.header().snapshot_owner.store(0, std::memory_order_release);
 }
 
-void keep_stream_directory() noexcept {
+void leave_parents_stream() noexcept {
   char path[sizeof stream_directory];
   if (stream_directory[0] == '\0' && expand_stream_path(path, sizeof path)) {
     const char* slash = strrchr(path, '/');
     if (slash != nullptr) memcpy(stream_directory, path, static_cast<size_t>(slash - path));
   }
+  if (StreamThinning* pass = thinning.load(std::memory_order_relaxed)) pass->active = false;
 }
 
 }  // namespace seep

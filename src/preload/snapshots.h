@@ -23,7 +23,7 @@ void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept;
 
 // In the child of a fork, before it has taken on its own pid: the stream is the parent's, but the directory is for
 // both.
-void keep_stream_directory() noexcept;
+void leave_parents_stream() noexcept;
 
 // The name that the stream gets, but for a suffix against names in use.
 [[nodiscard]] bool expand_stream_path(char* path, size_t path_bytes) noexcept;

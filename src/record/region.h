@@ -102,11 +102,20 @@ struct EncoderProgress {
   uint64_t private_alloc_blocks;  // Of RegionHeader's, so many are in the stream.
 };
 
-// Which file the stream is; zeros until it is made. Same owner. Its path is in Identity.
-struct StreamState {
-  uint64_t device, inode;
-  uint64_t bytes;              // Its length when it was last written; less than that, and somebody has cut it.
+// What the stream's file holds, as its writer knows it.
+struct StreamContents {
+  uint64_t inode;              // 0: not made yet.
+  uint64_t bytes;              // Less than that in the file, and somebody has cut it; more: one died while appending.
+  uint64_t next_sequence;      // Of the message that follows.
   uint64_t thinned_snapshots;  // So many were taken out again, to keep it below Identity::max_stream_bytes.
+};
+
+// Which file the stream is. Same owner as `progress`. Its path is in Identity.
+struct StreamState {
+  uint64_t device;
+  StreamContents now;
+  uint64_t bytes_after_thinning;  // How long the last pass left it.
+  StreamContents replacement;  // A thinned file that may have taken its place: both are true until it is opened again.
 };
 
 inline constexpr size_t kTrieRootSlots = 4096;

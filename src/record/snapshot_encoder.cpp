@@ -306,7 +306,7 @@ bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snap
       header.committed_bytes.load(std::memory_order_relaxed) + header.private_bytes.load(std::memory_order_relaxed);
   snapshot.freed_inherited_blocks = header.freed_inherited_blocks.load(std::memory_order_relaxed);
   snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
-  snapshot.thinned_snapshots = header.stream.thinned_snapshots;
+  snapshot.thinned_snapshots = header.stream.now.thinned_snapshots;
   return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);
 }
 

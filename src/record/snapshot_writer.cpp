@@ -12,35 +12,33 @@ bool append(void* context, const void* data, size_t bytes) {
   return static_cast<StreamFile*>(context)->append(data, bytes);
 }
 
-// A stream from its beginning, in a file that is new or has been emptied.
-void begin_anew(EncoderProgress& progress) {
-  progress.sequence = 0;
-  progress.write_everything = 1;
-}
-
 // The file that was made, brought to a state from which it can be continued; false where it is not there.
 bool continue_file(StreamFile& file, const char* root, Region region) {
   RegionHeader& header = region.header();
-  const StreamState& state = header.stream;
-  if (state.inode == 0 || !file.open(root, header.identity.stream_path, state)) return false;
+  StreamState& state = header.stream;
+  if (!file.open(root, header.identity.stream_path, state)) return false;
   // Longer: somebody died while appending, before he could say so.
-  if (file.bytes() > state.bytes) file.take_back(state.bytes);
-  if (file.bytes() < state.bytes) {  // Somebody cut it, and what it said is gone.
+  if (file.bytes() > state.now.bytes) file.take_back(state.now.bytes);
+  if (file.bytes() < state.now.bytes) {  // Somebody cut it, and what it said is gone.
     region.count_loss(LossKind::kFailedWrite);
-    if (file.bytes() == 0) begin_anew(header.progress);
-    else header.progress.write_everything = 1;
+    header.progress.write_everything = 1;
+    if (file.bytes() == 0) state.now.next_sequence = 0;
   }
   return true;
 }
 
-bool make_file(StreamFile& file, const char* root, Region region) {
+bool make_file(StreamFile& file, const char* root, Region region, SnapshotKind kind) {
   RegionHeader& header = region.header();
   char(&path)[sizeof(Identity::stream_path)] = header.identity.stream_path;
   if (path[0] == '\0') return false;
-  const bool was_there = header.stream.inode != 0;
-  if (!file.create(root, path, sizeof path, header.stream)) return false;
+  const bool was_there = header.stream.now.inode != 0;
+  const uint64_t thinned = header.stream.now.thinned_snapshots;
+  // The name that the process was about to write to when it died.
+  const bool adopted = kind == SnapshotKind::kPostMortem && !was_there && file.adopt_empty(root, path, header.stream);
+  if (!adopted && !file.create(root, path, sizeof path, header.stream)) return false;
+  header.stream.now.thinned_snapshots = thinned;
+  header.progress.write_everything = 1;
   if (was_there) region.count_loss(LossKind::kFailedWrite);  // Removed by somebody, with what it said.
-  begin_anew(header.progress);
   return true;
 }
 
@@ -51,19 +49,21 @@ bool write_snapshot(Region region, EncoderScratch& scratch, const char* root, Sn
   RegionHeader& header = region.header();
   header.last_snapshot_ns.store(now_ns, std::memory_order_relaxed);
   StreamFile file;
-  if (!continue_file(file, root, region) && !make_file(file, root, region)) {
+  if (!continue_file(file, root, region) && !make_file(file, root, region, kind)) {
     region.count_loss(LossKind::kFailedWrite);
     return false;
   }
+  StreamContents& contents = header.stream.now;
   const uint64_t bytes_before = file.bytes();
-  const EncoderProgress before = header.progress;
+  const uint32_t snapshots_before = header.progress.snapshots;
+  header.progress.sequence = contents.next_sequence;
   const bool written = encode_snapshot(region, scratch, {append, &file}, kind, now_ns, end);
   if (!written) {
     region.count_loss(LossKind::kFailedWrite);
-    if (file.take_back(bytes_before)) header.progress.sequence = before.sequence;
-    header.progress.snapshots = before.snapshots;
+    header.progress.snapshots = snapshots_before;
   }
-  header.stream.bytes = file.bytes();
+  if (written || !file.take_back(bytes_before)) contents.next_sequence = header.progress.sequence;
+  contents.bytes = file.bytes();
   file.close();
   return written;
 }

@@ -43,13 +43,28 @@ long make_private_file(const char* root, const char* path, bool with_directories
 
 }  // namespace
 
-bool StreamFile::open(const char* root, const char* path, const StreamState& state) noexcept {
+bool StreamFile::open_any(const char* root, const char* path) noexcept {
   char full[kFullPathBytes];
   if (!join(root, path, full)) return false;
   fd_ = sys::open(full, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
-  StreamState found{};
-  if (sys::failed(fd_) || !look(found)) return false;
-  if (found.device == state.device && found.inode == state.inode) return true;
+  return !sys::failed(fd_) && look();
+}
+
+bool StreamFile::open(const char* root, const char* path, StreamState& state) noexcept {
+  if (state.now.inode == 0 || !open_any(root, path)) return false;
+  if (device_ == state.device && inode_ == state.replacement.inode) state.now = state.replacement;
+  state.replacement = {};
+  if (device_ == state.device && inode_ == state.now.inode) return true;
+  close();
+  return false;
+}
+
+bool StreamFile::adopt_empty(const char* root, const char* path, StreamState& state) noexcept {
+  if (!open_any(root, path)) return false;
+  if (bytes_ == 0) {
+    state = {device_, {inode_, 0, 0, 0}, 0, {}};
+    return true;
+  }
   close();
   return false;
 }
@@ -72,22 +87,21 @@ bool StreamFile::create(const char* root, char* path, size_t path_bytes, StreamS
     fd_ = make_private_file(root, path, false);
   }
   if (sys::failed(fd_)) return false;
-  const uint64_t thinned = state.thinned_snapshots;
-  if (!look(state)) return false;
-  state.thinned_snapshots = thinned;
+  if (!look()) return false;
+  state = {device_, {inode_, 0, 0, 0}, 0, {}};
   return true;
 }
 
-// Whose file it is, and how much may be written.
-bool StreamFile::look(StreamState& found) noexcept {
+// Which file it is, and how much may be written.
+bool StreamFile::look() noexcept {
   struct stat status {};
   if (sys::failed(sys::status_fd(fd_, &status))) {
     close();
     return false;
   }
-  found.device = status.st_dev;
-  found.inode = status.st_ino;
-  found.bytes = bytes_ = static_cast<uint64_t>(status.st_size);
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+  bytes_ = static_cast<uint64_t>(status.st_size);
   most_bytes_ = sys::resource_limit(RLIMIT_FSIZE);
   return true;
 }

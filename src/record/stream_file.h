@@ -19,8 +19,12 @@ class StreamFile {
  public:
   // Both: the file is `root` + `path`; root is "" or, from outside, the root directory of the process.
   //
-  // Opens the file of `state` to append. False where it is gone, or another file has its name.
-  [[nodiscard]] bool open(const char* root, const char* path, const StreamState& state) noexcept;
+  // Opens the file of `state` to append, or the one that has replaced it; `state` then says which. False where it is
+  // gone, or another file has its name.
+  [[nodiscard]] bool open(const char* root, const char* path, StreamState& state) noexcept;
+  // Takes the file over that somebody made for this stream and died before he wrote into it. False where it is not
+  // empty, or not there.
+  [[nodiscard]] bool adopt_empty(const char* root, const char* path, StreamState& state) noexcept;
   // Makes the file, or where its name is in use the one with .2, .3, ... before its extension; and its directory, if
   // that is missing. `path` and `state` then say what was made. False: it cannot be made.
   [[nodiscard]] bool create(const char* root, char* path, size_t path_bytes, StreamState& state) noexcept;
@@ -33,9 +37,11 @@ class StreamFile {
   void close() noexcept;
 
  private:
-  [[nodiscard]] bool look(StreamState& found) noexcept;
+  [[nodiscard]] bool open_any(const char* root, const char* path) noexcept;
+  [[nodiscard]] bool look() noexcept;
 
   long fd_ = -1;
+  uint64_t device_ = 0, inode_ = 0;
   uint64_t bytes_ = 0;
   uint64_t most_bytes_ = 0;
 };

@@ -62,6 +62,9 @@ class StreamThinner {
 
   void begin(const ThinningFiles& files, const ThinningPlan& plan) noexcept;
 
+  // The files' context may move between steps.
+  void use_context(void* context) noexcept { files_.context = context; }
+
   // Goes on until about `most_bytes` more were read or written; at least by a message, so at most 200 KiB over it.
   // kDone: all that the source has now is copied; after it has grown, another step copies the rest.
   [[nodiscard]] Progress step(uint64_t most_bytes) noexcept;

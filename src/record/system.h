@@ -34,6 +34,9 @@ inline long open(const char* path, int flags, int mode = 0) noexcept {
 }
 inline long close(long fd) noexcept { return system_call(SYS_close, fd); }
 inline long unlink(const char* path) noexcept { return system_call(SYS_unlinkat, AT_FDCWD, as_long(path), 0); }
+inline long rename(const char* from, const char* to) noexcept {
+  return system_call(SYS_renameat, AT_FDCWD, as_long(from), AT_FDCWD, as_long(to));
+}
 inline long make_directory(const char* path, int mode) noexcept {
   return system_call(SYS_mkdirat, AT_FDCWD, as_long(path), mode);
 }
@@ -65,6 +68,20 @@ inline long read_all(long fd, void* buffer, size_t bytes) noexcept {
   while (done < bytes) {
     const long got =
         system_call(SYS_read, fd, as_long(static_cast<char*>(buffer) + done), static_cast<long>(bytes - done));
+    if (got == -4) continue;  // EINTR
+    if (got < 0) return got;
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return static_cast<long>(done);
+}
+
+// The same from an offset.
+inline long read_at(long fd, void* buffer, size_t bytes, uint64_t offset) noexcept {
+  size_t done = 0;
+  while (done < bytes) {
+    const long got = system_call(SYS_pread64, fd, as_long(static_cast<char*>(buffer) + done),
+                                 static_cast<long>(bytes - done), static_cast<long>(offset + done));
     if (got == -4) continue;  // EINTR
     if (got < 0) return got;
     if (got == 0) break;

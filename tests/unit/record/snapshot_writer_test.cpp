@@ -67,11 +67,11 @@ TEST_F(SnapshotWriter, MakesTheFileThenAppendsWhatChanged) {
   allocate(1);
   ASSERT_TRUE(write());
   const uint64_t first = std::filesystem::file_size(stream);
-  EXPECT_EQ(header().stream.bytes, first);
+  EXPECT_EQ(header().stream.now.bytes, first);
   EXPECT_EQ(header().last_snapshot_ns.load(), 1u);
   allocate(2);
   ASSERT_TRUE(write());
-  EXPECT_EQ(header().stream.bytes, std::filesystem::file_size(stream));
+  EXPECT_EQ(header().stream.now.bytes, std::filesystem::file_size(stream));
   EXPECT_LT(std::filesystem::file_size(stream) - first, first);
   expect_complete(stream, 2);
   EXPECT_EQ(failed_writes(), 0u);
@@ -129,6 +129,36 @@ TEST_F(SnapshotWriter, WhatWasNotFinishedIsTakenAway) {
   allocate(2);
   ASSERT_TRUE(write());
   expect_complete(stream, 2);
+}
+
+// Killed between making its file and the first byte in it: whoever folds takes that file, not another.
+TEST_F(SnapshotWriter, AnEmptyFileOfADeadProcessIsTakenOver) {
+  allocate(1);
+  std::filesystem::create_directories(directory + "/out");
+  std::ofstream{stream};
+  ASSERT_TRUE(write(SnapshotKind::kPostMortem));
+  expect_complete(stream, 1);
+  EXPECT_FALSE(std::filesystem::exists(directory + "/out/a.2.seep"));
+}
+
+TEST_F(SnapshotWriter, AnEmptyFileOfALivingOneIsNot) {
+  allocate(1);
+  std::filesystem::create_directories(directory + "/out");
+  std::ofstream{stream};
+  ASSERT_TRUE(write());
+  EXPECT_EQ(std::filesystem::file_size(stream), 0u);
+  expect_complete(directory + "/out/a.2.seep", 1);
+}
+
+// Killed in the middle of its first snapshot.
+TEST_F(SnapshotWriter, AStreamThatWasOnlyBegunIsWrittenAnew) {
+  allocate(1);
+  ASSERT_TRUE(write());
+  header().stream.now.bytes = 0;  // As the region was before that snapshot was finished.
+  header().stream.now.next_sequence = 0;
+  header().progress.write_everything = 1;
+  ASSERT_TRUE(write(SnapshotKind::kPostMortem));
+  expect_complete(stream, 1);
 }
 
 TEST_F(SnapshotWriter, WhatDoesNotFitLeavesTheFileAsItWas) {

@@ -271,7 +271,7 @@ TEST(StreamThinner, PassAfterPassWhileTheProgramGoesOn) {
     EXPECT_LT(thinning.files.result.size(), program.stream.size());
     program.stream = thinning.files.result;
     program.header().progress.sequence = thinning.thinner->next_sequence();
-    program.header().stream.thinned_snapshots += thinning.thinner->removed_snapshots();
+    program.header().stream.now.thinned_snapshots += thinning.thinner->removed_snapshots();
     program.snapshots(10);
     truth.snapshots(10);
     const Told after = told_by(program.stream);
