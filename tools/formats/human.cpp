@@ -34,6 +34,15 @@ std::string with_parameters_elided(const std::string& function) {
 
 uint64_t whole(double value) { return static_cast<uint64_t>(std::llround(value)); }
 
+const char* sign_of(double value) { return value < 0 ? "-" : "+"; }
+
+std::string signed_bytes(double bytes) { return sign_of(bytes) + human_bytes(std::abs(bytes)); }
+
+std::string signed_count(double count) {
+  const double rounded = std::round(count);
+  return sign_of(rounded) + human_count(whole(std::abs(rounded)));
+}
+
 }  // namespace
 
 std::string human_count(uint64_t count) {
@@ -99,6 +108,25 @@ std::string described_blocks(const Measure& blocks) {
   const uint64_t high = whole(std::ceil(interval->high));
   if (low == high) return value;
   return absl::StrFormat("about %s (%s to %s)", value, human_count(low), human_count(high));
+}
+
+std::string described_growth_of_bytes(const Change& bytes) {
+  const std::string value = signed_bytes(bytes.value);
+  if (!bytes.interval) return value;
+  const std::string low = signed_bytes(bytes.interval->low);
+  const std::string high = signed_bytes(bytes.interval->high);
+  if (low == value && high == value) return value;
+  return absl::StrFormat("about %s (95 %%: %s to %s)", value, low, high);
+}
+
+std::string described_growth_of_blocks(const Change& blocks) {
+  const std::string value =
+      signed_count(blocks.value) + (std::abs(std::round(blocks.value)) == 1 ? " block" : " blocks");
+  if (!blocks.interval) return value;
+  const std::string low = signed_count(std::floor(blocks.interval->low));
+  const std::string high = signed_count(std::ceil(blocks.interval->high));
+  if (low == high) return value;
+  return absl::StrFormat("about %s (95 %%: %s to %s)", value, low, high);
 }
 
 std::string shortened_function(const std::string& function, size_t width) {

@@ -22,6 +22,10 @@ std::string human_share(double part, double whole);         // "68.2 %"
 std::string described_bytes(const Measure& bytes);
 std::string described_blocks(const Measure& blocks);
 
+// With their sign. Exact: "+118 MiB", "-3 blocks"; sampled: "about +118 MiB (95 %: +102 MiB to +136 MiB)".
+std::string described_growth_of_bytes(const Change& bytes);
+std::string described_growth_of_blocks(const Change& blocks);
+
 // At most about `width` columns: parameters go first, then template arguments, then the middle.
 std::string shortened_function(const std::string& function, size_t width);
 

@@ -1,5 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JSON report: the contract with programs, schema "seep.report/1". Keys are only ever added.
+//
+// Growth before the end, of processes that ended in another way than by exit or exec, or still run:
+//   processes[].growth_span_ns    the time that it was measured in: at least 10 s up to the last snapshot, as the
+//                                 snapshots before allow, or since the process's start where there is none so old; null
+//                                 where the process has no part in the growth
+//   sites[] and totals: growth_bytes, growth_blocks
+//                                 how much more, or less (negative), was live at the end of that time than before it,
+//                                 summed over those processes; null where there are none. Sampled: an estimate, with
+//                                 growth_bytes_interval and growth_blocks_interval at 95 %
+// How it ended, and what is missing there:
+//   processes[].oom_killed        signal 9 came from the kernel, for want of memory (as far as its own counter tells)
+//   processes[].tail_lost         what the process did after its last snapshot is not in the recording;
+//   coverage.lost_tails           of so many processes. It is not known how much that is: `fraction` is without it
+//   processes[].thinned_snapshots so many snapshots were taken out of the stream again: no number at the end is lost
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -44,6 +58,24 @@ void put(ordered_json& object, const std::string& name, const Measure& measure) 
   }
 }
 
+void put(ordered_json& object, const std::string& name, const Change& change) {
+  object[name] = std::llround(change.value);
+  if (change.interval) {
+    object[name + "_interval"] = {std::llround(std::floor(change.interval->low)),
+                                  std::llround(std::ceil(change.interval->high))};
+  }
+}
+
+void put(ordered_json& object, const Growth& growth, bool has_growth) {
+  if (!has_growth) {
+    object["growth_bytes"] = nullptr;
+    object["growth_blocks"] = nullptr;
+    return;
+  }
+  put(object, "growth_bytes", growth.bytes());
+  put(object, "growth_blocks", growth.blocks());
+}
+
 void put(ordered_json& object, const Activity& activity) {
   put(object, "live_bytes", activity.live.bytes);
   put(object, "live_blocks", activity.live.blocks);
@@ -62,7 +94,11 @@ ordered_json process_json(const ProcessSummary& process) {
   object["ended"] = word(process.ended);
   object["exit_status"] = process.exit_status ? ordered_json(*process.exit_status) : ordered_json();
   object["signal"] = process.ended == Ended::kSignal ? ordered_json(process.signal) : ordered_json();
+  object["oom_killed"] = process.oom_killed;
   object["snapshots"] = process.snapshots;
+  object["thinned_snapshots"] = process.thinned_snapshots;
+  object["tail_lost"] = process.tail_lost;
+  object["growth_span_ns"] = process.growth_span ? ordered_json(process.growth_span->length_ns()) : ordered_json();
   object["inherited_bytes"] = process.inherited_bytes;
   object["inherited_blocks"] = process.inherited_blocks;
   object["started_unix_ns"] = process.started_unix_ns;
@@ -83,11 +119,12 @@ ordered_json frame_json(const Frame& frame, bool runtime) {
   return object;
 }
 
-ordered_json site_json(const Site& site) {
+ordered_json site_json(const Site& site, bool has_growth) {
   ordered_json object;
   object["verdict"] = word(site.verdict);
   object["fingerprint"] = fingerprint_text(site.fingerprint);
   put(object, site.activity);
+  put(object, site.growth, has_growth);
   object["first_allocated_ns"] = site.first_allocated_ns;
   object["last_allocated_ns"] = site.last_allocated_ns;
   object["threads"] = site.thread_names;
@@ -112,6 +149,7 @@ ordered_json coverage_json(const Coverage& coverage) {
   object["unknown_frees"] = coverage.unknown_frees;
   object["failed_writes"] = coverage.failed_writes;
   object["skipped_snapshots"] = coverage.skipped_snapshots;
+  object["lost_tails"] = coverage.lost_tails;
   return object;
 }
 
@@ -127,6 +165,7 @@ ordered_json without_sites(const Profile& profile) {
   report["processes"] = ordered_json::array();
   for (const ProcessSummary& process : profile.processes) report["processes"].push_back(process_json(process));
   put(report["totals"], profile.totals);
+  put(report["totals"], profile.growth, profile.has_growth());
   report["coverage"] = coverage_json(profile.coverage);
   return report;
 }
@@ -138,12 +177,13 @@ constexpr size_t kIndentedSites = 100;
 
 void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output) {
   const size_t count = std::min(options.top.value_or(profile.sites.size()), profile.sites.size());
+  const bool has_growth = profile.has_growth();
   const bool indented = count <= kIndentedSites;
   std::string head = dumped(without_sites(profile), 2);
   head.resize(head.rfind("\n}"));
   output += head + ",\n  \"sites\": [";
   for (size_t index = 0; index < count; ++index) {
-    std::string site = dumped(site_json(profile.sites[index]), indented ? 2 : -1);
+    std::string site = dumped(site_json(profile.sites[index], has_growth), indented ? 2 : -1);
     for (size_t line = 0; indented && (line = site.find('\n', line)) != std::string::npos; line += 5) {
       site.insert(line + 1, "    ");
     }

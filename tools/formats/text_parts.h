@@ -44,7 +44,7 @@ void write_processes(const TextReport& report);
 // What was not seen, or that everything was.
 void write_coverage(const TextReport& report);
 
-// How a process ended, in words: "exited with 0", "killed by signal 9 (Killed)".
+// How a process ended, in words: "exited with 0", "killed by SIGSEGV (segmentation fault)".
 std::string described_end(const ProcessSummary& process);
 
 // "cc1plus" of "/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus".

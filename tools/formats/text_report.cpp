@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "formats/human.h"
 #include "formats/text_parts.h"
@@ -14,6 +15,12 @@ namespace {
 
 constexpr size_t kDefaultSites = 10;
 constexpr size_t kMissingSymbolFiles = 5;
+// Of what grew before the end: so many sites, each at least such a share of all that grew; and so many processes by
+// name.
+constexpr size_t kGrownSites = 3;
+constexpr double kSmallestShare = 0.01;
+constexpr size_t kGrownFunctionColumns = 50;
+constexpr size_t kNamedProcesses = 3;
 
 bool is_live(const Site& site) { return site.activity.live.blocks.value() > 0; }
 
@@ -23,8 +30,9 @@ std::string moment(const Profile& profile) {
   std::string when = "at exit";
   for (const ProcessSummary& process : profile.processes) {
     if (!process.observed) continue;
-    if (process.ended == Ended::kUnknown) return "at the last snapshot";
-    if (process.ended == Ended::kSignal) when = "at the end";
+    if (process.tail_lost) return "at the last snapshot";
+    const bool died = process.ended == Ended::kUnknown || process.ended == Ended::kSignal;
+    if (died) when = process.ended == Ended::kUnknown && profile.processes.size() == 1 ? "when it died" : "at the end";
   }
   return when;
 }
@@ -98,6 +106,90 @@ void write_headline(const TextReport& report) {
   absl::StrAppendFormat(&report.output, "%s No leak scan ran: live is not yet leaked.\n\n", sure);
 }
 
+// Where the processes with a growth span are not all of the recording: which ones.
+std::string whose_growth(const Profile& profile) {
+  std::vector<std::string> names;
+  for (const ProcessSummary& process : profile.processes) {
+    if (process.growth_span) names.push_back(absl::StrFormat("%s (%d)", program_name(process), process.pid));
+  }
+  if (profile.processes.size() == 1) return {};
+  std::string text = " of ";
+  for (size_t index = 0; index < std::min(names.size(), kNamedProcesses); ++index) {
+    text += (index == 0 ? "" : ", ") + names[index];
+  }
+  if (names.size() > kNamedProcesses) text += absl::StrFormat(" and %d more", names.size() - kNamedProcesses);
+  return text;
+}
+
+// "In the last 12 s before the end", or as much as is known of when that was.
+std::string growth_span_words(const Profile& profile) {
+  uint64_t shortest_ns = std::numeric_limits<uint64_t>::max();
+  uint64_t longest_ns = 0;
+  bool from_start = true;
+  bool to_the_end = true;
+  for (const ProcessSummary& process : profile.processes) {
+    if (!process.growth_span) continue;
+    shortest_ns = std::min(shortest_ns, process.growth_span->length_ns());
+    longest_ns = std::max(longest_ns, process.growth_span->length_ns());
+    from_start &= process.growth_span->from_start();
+    to_the_end &= process.ended == Ended::kSignal && !process.tail_lost;
+  }
+  const std::string shortest = human_duration(shortest_ns);
+  const std::string longest = human_duration(longest_ns);
+  const std::string length = shortest == longest ? longest : shortest + " to " + longest;
+  const char* until = profile.still_running() ? "" : to_the_end ? " before the end" : " of the recording";
+  if (from_start) return "Since the start" + whose_growth(profile) + ", " + length + until;
+  return "In the last " + length + whose_growth(profile) + until;
+}
+
+// The sites that grew, most first, until what is left is next to nothing. Indices of the ranked sites.
+std::vector<size_t> grown_sites(const Profile& profile) {
+  std::vector<size_t> grown;
+  double all = 0;
+  for (size_t index = 0; index < profile.sites.size(); ++index) {
+    const double bytes = profile.sites[index].growth.bytes().value;
+    if (bytes <= 0) continue;
+    grown.push_back(index);
+    all += bytes;
+  }
+  const auto growth = [&profile](size_t index) { return profile.sites[index].growth.bytes().value; };
+  std::stable_sort(grown.begin(), grown.end(), [&](size_t left, size_t right) { return growth(left) > growth(right); });
+  size_t named = 0;
+  while (named < std::min(grown.size(), kGrownSites) && growth(grown[named]) >= kSmallestShare * all) ++named;
+  grown.resize(named);
+  return grown;
+}
+
+void write_grown_site(const TextReport& report, size_t index) {
+  const Site& site = report.profile.sites[index];
+  const Change blocks = site.growth.blocks();
+  const std::string in_blocks = blocks.interval ? "" : " (" + described_growth_of_blocks(blocks) + ")";
+  const Frame& frame = site.frames[std::min(site.runtime_frames, site.frames.size() - 1)];
+  absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s  %s%s%s\n", report.style.dim, absl::StrFormat("#%d", index + 1),
+                        report.style.plain, described_growth_of_bytes(site.growth.bytes()), in_blocks,
+                        report.style.bold, shortened_function(frame.function, kGrownFunctionColumns),
+                        report.style.plain);
+}
+
+// What grew last: where a process did not end of its own accord, that is what most likely ended it.
+void write_growth(const TextReport& report) {
+  const Profile& profile = report.profile;
+  if (!profile.has_growth()) return;
+  const Change bytes = profile.growth.bytes();
+  const std::string span = growth_span_words(profile);
+  const bool all_of_it = span.starts_with("Since") && bytes.value == profile.totals.live.bytes.value();
+  if (all_of_it) {
+    if (bytes.value > 0) absl::StrAppendFormat(&report.output, "%s: all of it.\n\n", span);
+    return;
+  }
+  const std::vector<size_t> grown = grown_sites(profile);
+  const char* sites = grown.empty() ? "" : bytes.value > 0 ? ", most of it at" : "; what grew all the same:";
+  absl::StrAppendFormat(&report.output, "%s%s: %s live%s%s\n", report.style.bold, span,
+                        described_growth_of_bytes(bytes), report.style.plain, sites);
+  for (const size_t index : grown) write_grown_site(report, index);
+  report.output += '\n';
+}
+
 // What the short report leaves out, so that it adds up too.
 void write_other_sites(const TextReport& report) {
   if (report.shown_sites >= report.live_sites) return;
@@ -161,6 +253,7 @@ void write_text_report(const Profile& profile, const ReportOptions& options, std
   write_title(report);
   if (profile.observed()) {
     write_headline(report);
+    write_growth(report);
     for (size_t index = 0; index < report.shown_sites; ++index) write_site(report, index);
     if (options.short_report) {
       write_other_sites(report);

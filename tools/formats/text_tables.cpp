@@ -3,7 +3,9 @@
 #include <absl/strings/str_format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <vector>
 
@@ -83,8 +85,29 @@ Row process_row(const ProcessSummary& process) {
   return row;
 }
 
-void add(std::vector<std::string>& unseen, uint64_t count, const std::string& noun, const std::string& what) {
-  if (count > 0) unseen.push_back(human_count(count, noun.c_str()) + what);
+void add(std::vector<std::string>& lines, uint64_t count, const std::string& noun, const std::string& what) {
+  if (count > 0) lines.push_back(human_count(count, noun.c_str()) + what);
+}
+
+// A line for each process that has something to say, as far as a reader will read on.
+template <typename Describe>
+void add_processes(std::vector<std::string>& lines, const Profile& profile, const char* of_more, Describe describe) {
+  size_t named = 0;
+  for (const ProcessSummary& process : profile.processes) {
+    const std::string what = describe(process);
+    if (what.empty() || ++named > kShownProcesses) continue;
+    lines.push_back(absl::StrFormat("process %d, %s: %s", process.pid, program_name(process), what));
+  }
+  if (named > kShownProcesses) add(lines, named - kShownProcesses, "more process", of_more);
+}
+
+std::string lost_tail(const ProcessSummary& process) {
+  if (!process.tail_lost) return {};
+  if (process.snapshots == 0) return "it ended before its first snapshot was whole: what is missing of it is lost";
+  std::string text =
+      "what it did after its last snapshot, " + human_duration(process.last_snapshot_ns) + " after its start, is lost";
+  if (process.interval_ns > 0) text += " (one was due every " + human_duration(process.interval_ns) + ")";
+  return text;
 }
 
 // Only what was lost, each in words.
@@ -95,22 +118,56 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.dropped[1], "allocation", ": no memory for another stack");
   add(unseen, coverage.dropped[2], "allocation", ": too many threads or signal handlers inside seep at once");
   add(unseen, coverage.dropped[3], "allocation", ": before the recording was set up");
+  add(unseen, coverage.dropped[4], "allocation",
+      profile.still_running()
+          ? ": in private memory, for want of room in the region's file system, not seen from outside"
+          : ": in private memory, for want of room in the region's file system, and lost with it");
   add(unseen, coverage.unread_records, "allocation", ": that part of the recording is damaged");
   add(unseen, coverage.missed_frees, "free", ": the address was handed out again while its block was still live here");
   add(unseen, coverage.unknown_frees, "free", " of blocks whose allocation was not seen (or that were freed twice)");
   add(unseen, coverage.cut_traces, "stack", " cut short: the outer frames could not be found");
-  add(unseen, coverage.failed_writes, "snapshot", ": could not be written whole");
-  add(unseen, coverage.skipped_snapshots, "snapshot", ": skipped");
   add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
-  size_t named = 0;
-  for (const ProcessSummary& process : profile.processes) {
-    if (process.observed) continue;
-    if (++named > kShownProcesses) continue;
-    unseen.push_back(absl::StrFormat("process %d, %s: %s", process.pid, program_name(process),
-                                     printable(process.not_observed_reason)));
-  }
-  if (named > kShownProcesses) add(unseen, named - kShownProcesses, "more process", ": not observed");
+  add_processes(unseen, profile, ": the same", lost_tail);
+  add_processes(unseen, profile, ": not observed", [](const ProcessSummary& process) {
+    return process.observed ? std::string() : printable(process.not_observed_reason);
+  });
   return unseen;
+}
+
+// What happened to snapshots in between. Each that could be read says everything anew, so no number is lost by that.
+std::vector<std::string> notes_on(const Profile& profile) {
+  const Coverage& coverage = profile.coverage;
+  uint64_t thinned = 0;
+  for (const ProcessSummary& process : profile.processes) thinned += process.thinned_snapshots;
+  std::vector<std::string> notes;
+  add(notes, coverage.failed_writes, "snapshot", " could not be written whole; a later one holds what they held");
+  add(notes, coverage.skipped_snapshots, "interval",
+      " passed without a snapshot: no thread had the stack to take it on");
+  add(notes, thinned, "older snapshot", " thinned out to keep the stream small (max_stream)");
+  return notes;
+}
+
+std::string fraction_seen(const Profile& profile) {
+  if (!profile.observed()) return {};
+  const char* until = profile.coverage.lost_tails > 0 ? "up to the last snapshots " : "";
+  const double fraction = profile.coverage.fraction();
+  if (fraction == 1) return absl::StrFormat(" (%severy allocation of what was observed is counted)", until);
+  // Nearly all is not all.
+  return absl::StrFormat(" (%s%.4g %% of the allocations were)", until, std::min(100 * fraction, 99.99));
+}
+
+// "killed by SIGSEGV (segmentation fault)"; what the number means where that says more than the name.
+std::string described_signal(const ProcessSummary& process) {
+  const int signal = static_cast<int>(process.signal);
+  const char* name = sigabbrev_np(signal);
+  if (name == nullptr) return absl::StrFormat("killed by signal %d", process.signal);
+  std::string text = std::string("killed by SIG") + name;
+  if (process.oom_killed) return text + ", by the kernel for want of memory (OOM)";
+  if (signal == SIGKILL || signal == SIGTERM) return text;
+  std::string meaning = sigdescr_np(signal);
+  const bool is_word = meaning.size() > 1 && std::islower(static_cast<unsigned char>(meaning[1]));
+  if (is_word) meaning[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(meaning[0])));
+  return text + " (" + meaning + ")";
 }
 
 }  // namespace
@@ -124,12 +181,11 @@ std::string described_end(const ProcessSummary& process) {
   switch (process.ended) {
     case Ended::kExit: return process.exit_status ? absl::StrFormat("exited with %d", *process.exit_status) : "exited";
     case Ended::kExec: return "replaced by exec";
-    case Ended::kSignal:
-      return absl::StrFormat("killed by signal %d (%s)", process.signal, strsignal(static_cast<int>(process.signal)));
+    case Ended::kSignal: return described_signal(process);
     case Ended::kRunning: return "still running";
     case Ended::kUnknown: break;
   }
-  return "ended, unknown how";
+  return process.post_mortem ? "died, unknown how" : "ended, unknown how";
 }
 
 void write_totals(const TextReport& report) {
@@ -184,14 +240,15 @@ void write_coverage(const TextReport& report) {
     absl::StrAppendFormat(&report.output, "Nothing was missed: every %s of %s was recorded, with its whole stack.\n",
                           profile.sampled ? "sample" : "allocation",
                           count == 1 ? "the process" : "all " + human_count(count, "process"));
-    return;
+  } else {
+    absl::StrAppendFormat(&report.output, "%sNot seen%s%s:\n", report.style.accent, report.style.plain,
+                          fraction_seen(profile));
+    for (const std::string& what : unseen) absl::StrAppendFormat(&report.output, "  %s\n", what);
   }
-  const double fraction = profile.coverage.fraction();
-  const std::string seen = !profile.observed() ? ""
-                           : fraction == 1     ? " (every allocation of what was observed is counted)"
-                                               : absl::StrFormat(" (%.4g %% of the allocations were)", 100 * fraction);
-  absl::StrAppendFormat(&report.output, "%sNot seen%s%s:\n", report.style.accent, report.style.plain, seen);
-  for (const std::string& what : unseen) absl::StrAppendFormat(&report.output, "  %s\n", what);
+  const std::vector<std::string> notes = notes_on(profile);
+  for (const std::string& note : notes) {
+    absl::StrAppendFormat(&report.output, "Note: %s. No number is lost by that.\n", note);
+  }
 }
 
 }  // namespace seep

@@ -33,22 +33,74 @@ uint64_t difference(uint64_t all, uint64_t part) { return all - std::min(all, pa
 
 Measure exact_measure(uint64_t value) { return {.exact = static_cast<double>(value)}; }
 
+using Weighted = CounterSums::Weighted;
+
+Weighted weighted(const proto::WeightedSum& sum) {
+  return {sum.blocks(), sum.bytes(), sum.blocks_variance(), sum.bytes_variance()};
+}
+
 // What the plain counts and the weighted sums say about the same blocks.
-BlocksAndBytes sampled(uint64_t blocks, uint64_t bytes, const proto::WeightedSum& sum) {
-  const auto measure = [blocks](double estimate, float variance, uint64_t proven) {
+BlocksAndBytes sampled(uint64_t blocks, uint64_t bytes, const Weighted& sum) {
+  const auto measure = [blocks](double estimate, double variance, uint64_t proven) {
     // Removing samples one by one leaves rounding errors in the sums: without samples nothing is left.
     if (blocks == 0) return Measure{.sampled = true};
     return Measure{.estimate = std::max(estimate, 0.0),
-                   .variance = std::max(static_cast<double>(variance), 0.0),
+                   .variance = std::max(variance, 0.0),
                    .proven = static_cast<double>(proven),
                    .samples = blocks,
                    .sampled = true};
   };
-  return {measure(sum.blocks(), sum.blocks_variance(), blocks), measure(sum.bytes(), sum.bytes_variance(), bytes)};
+  return {measure(sum.blocks, sum.blocks_variance, blocks), measure(sum.bytes, sum.bytes_variance, bytes)};
 }
 
-double typical_weight(const Measure& measure) {
-  return measure.samples == 0 ? 0 : std::sqrt(measure.variance / static_cast<double>(measure.samples));
+// The sum over the samples that are in `all` and not in `part`. Variances are single precision in a stream: what their
+// rounding may hide counts as there.
+Weighted difference(const Weighted& all, const Weighted& part) {
+  constexpr double kRounding = 0x1p-24;
+  return {all.blocks - part.blocks, all.bytes - part.bytes,
+          all.blocks_variance - part.blocks_variance + kRounding * (all.blocks_variance + part.blocks_variance),
+          all.bytes_variance - part.bytes_variance + kRounding * (all.bytes_variance + part.bytes_variance)};
+}
+
+uint64_t live_blocks(const CounterSums& sums) { return difference(sums.alloc_blocks, sums.free_blocks); }
+uint64_t live_bytes(const CounterSums& sums) { return difference(sums.alloc_bytes, sums.free_bytes); }
+
+BlocksAndBytes live(const CounterSums& sums, bool exact) {
+  if (exact) return {exact_measure(live_blocks(sums)), exact_measure(live_bytes(sums))};
+  return sampled(live_blocks(sums), live_bytes(sums), sums.live);
+}
+
+// What one sample would stand for, of blocks as those of which there are samples, if none of some of them is there: of
+// N blocks of probability p none is sampled with probability (1-p)^N, so 1 / -ln(1-p) of them are as one event.
+double unseen_weight(const Measure& measure) {
+  if (measure.samples == 0 || measure.variance <= 0) return 0;
+  const double samples = static_cast<double>(measure.samples);
+  const double block = measure.proven / samples;
+  const double spread = measure.variance / (samples * block * block);  // (1-p) / p^2
+  const double p = 2 / (1 + std::sqrt(1 + 4 * spread));
+  return block / -std::log1p(-p);
+}
+
+// Of `gained` minus `lost` around a value.
+Interval difference(const Measure& gained, const Measure& lost, double value) {
+  const Interval gain = *gained.interval();
+  const Interval loss = *lost.interval();
+  const double samples = static_cast<double>(std::max<uint64_t>(gained.samples + lost.samples, 1));
+  const double half_block = (gained.proven + lost.proven) / samples / 2;
+  const auto reach = [half_block](double one, double other) {
+    const double recovered = std::hypot(one, other);
+    return recovered + std::min(half_block, recovered / 2);
+  };
+  return {value - reach(gained.value() - gain.low, loss.high - lost.value()),
+          value + reach(gain.high - gained.value(), lost.value() - loss.low)};
+}
+
+Change change(const Measure& allocated, const Measure& freed, const Measure& before, const Measure& after) {
+  Change change{.value = after.value() - before.value()};
+  if (!after.sampled) return change;
+  const bool few_new = allocated.variance + freed.variance <= after.variance + before.variance;
+  change.interval = few_new ? difference(allocated, freed, change.value) : difference(after, before, change.value);
+  return change;
 }
 
 }  // namespace
@@ -93,24 +145,56 @@ Activity& Activity::operator+=(const Activity& other) {
 }
 
 Activity activity_of(const proto::TraceCounters& counters, bool exact) {
-  const uint64_t live_blocks = difference(counters.alloc_blocks(), counters.free_blocks());
-  const uint64_t live_bytes = difference(counters.alloc_bytes(), counters.free_bytes());
+  const CounterSums sums = sums_of(counters);
   Activity activity;
   activity.freed_samples = counters.free_blocks();
+  activity.live = live(sums, exact);
   if (exact) {
-    activity.alloc = {exact_measure(counters.alloc_blocks()), exact_measure(counters.alloc_bytes())};
-    activity.live = {exact_measure(live_blocks), exact_measure(live_bytes)};
+    activity.alloc = {exact_measure(sums.alloc_blocks), exact_measure(sums.alloc_bytes)};
     activity.temporary_blocks = exact_measure(counters.temporary_blocks());
     return activity;
   }
-  activity.alloc = sampled(counters.alloc_blocks(), counters.alloc_bytes(), counters.alloc_estimate());
-  activity.live = sampled(live_blocks, live_bytes, counters.live_estimate());
+  activity.alloc = sampled(sums.alloc_blocks, sums.alloc_bytes, sums.alloc);
   activity.temporary_blocks =
-      sampled(counters.temporary_blocks(), counters.temporary_blocks(), counters.temporary_estimate()).blocks;
-  activity.live.blocks.unseen_weight = typical_weight(activity.alloc.blocks);
-  activity.live.bytes.unseen_weight = typical_weight(activity.alloc.bytes);
+      sampled(counters.temporary_blocks(), counters.temporary_blocks(), weighted(counters.temporary_estimate())).blocks;
+  activity.live.blocks.unseen_weight = unseen_weight(activity.alloc.blocks);
+  activity.live.bytes.unseen_weight = unseen_weight(activity.alloc.bytes);
   activity.temporary_blocks.unseen_weight = activity.live.blocks.unseen_weight;
   return activity;
+}
+
+Growth growth_of(const CounterSums& before, const CounterSums& after, bool exact) {
+  const uint64_t alloc_blocks = difference(after.alloc_blocks, before.alloc_blocks);
+  const uint64_t alloc_bytes = difference(after.alloc_bytes, before.alloc_bytes);
+  const uint64_t free_blocks = difference(after.free_blocks, before.free_blocks);
+  const uint64_t free_bytes = difference(after.free_bytes, before.free_bytes);
+  Growth growth{.before = live(before, exact), .after = live(after, exact)};
+  if (exact) {
+    growth.allocated = {exact_measure(alloc_blocks), exact_measure(alloc_bytes)};
+    growth.freed = {exact_measure(free_blocks), exact_measure(free_bytes)};
+    return growth;
+  }
+  growth.allocated = sampled(alloc_blocks, alloc_bytes, difference(after.alloc, before.alloc));
+  growth.freed = sampled(free_blocks, free_bytes,
+                         difference(difference(after.alloc, after.live), difference(before.alloc, before.live)));
+  const BlocksAndBytes all = sampled(after.alloc_blocks, after.alloc_bytes, after.alloc);
+  for (BlocksAndBytes* part : {&growth.allocated, &growth.freed, &growth.before, &growth.after}) {
+    part->blocks.unseen_weight = unseen_weight(all.blocks);
+    part->bytes.unseen_weight = unseen_weight(all.bytes);
+  }
+  return growth;
+}
+
+Change Growth::blocks() const { return change(allocated.blocks, freed.blocks, before.blocks, after.blocks); }
+
+Change Growth::bytes() const { return change(allocated.bytes, freed.bytes, before.bytes, after.bytes); }
+
+Growth& Growth::operator+=(const Growth& other) {
+  allocated += other.allocated;
+  freed += other.freed;
+  before += other.before;
+  after += other.after;
+  return *this;
 }
 
 }  // namespace seep

@@ -12,6 +12,16 @@
 // the mean sampled size, and the upper end up by one where an unseen block is likely enough to matter. For small sizes
 // a block is nothing against w, and this is the interval of Fay and Feuer.
 //
+// Growth between two moments is what was allocated since the first minus what was freed since, the difference of two
+// such sums. Its interval is made of theirs by the method of variance estimates recovery (Zou and Donner, Statistics in
+// Medicine 27, 2008): with d = x - y it reaches from d - sqrt((x - low_x)^2 + (high_y - y)^2) to
+// d + sqrt((high_x - x)^2 + (y - low_y)^2), and up to half a block further, to the next whole block where blocks are
+// large. That is for independent x and y, and too wide where they vary together, as they do here: a block that came and
+// went between the moments is in both, and cancels. Only new blocks that stayed and old ones that went are in doubt.
+// The sums do not tell these apart, but both "allocated minus freed" and "live after minus live before" contain them,
+// with others that cancel; so both intervals hold, and the one of the smaller variance is taken: the first where few
+// blocks are new beside many old ones, the second where many come and go.
+//
 // Checked in tests/unit/tools/estimate_test.cpp: exactly for one size, 16 bytes to 8 MiB, and by simulation for mixed.
 // A limit of every such estimate: where a few samples of large blocks hide many small blocks that were never sampled,
 // nothing in the samples tells of them. That concerns counts of blocks more than bytes. Pure; any thread.
@@ -20,6 +30,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "recording/counter_history.h"
 #include "seep.pb.h"
 
 namespace seep {
@@ -72,5 +83,26 @@ struct Activity {
 };
 
 Activity activity_of(const proto::TraceCounters& counters, bool exact);
+
+// How much more (or less: then negative) was live at one moment than at an earlier one.
+struct Change {
+  double value = 0;
+  std::optional<Interval> interval;  // At 95 %. Nothing for what is exact.
+};
+
+// What happened between two moments, as far as it adds up: allocated - freed = after - before.
+struct Growth {
+  BlocksAndBytes allocated;
+  BlocksAndBytes freed;
+  BlocksAndBytes before;  // Live at the first moment,
+  BlocksAndBytes after;   // and at the second.
+
+  Change blocks() const;
+  Change bytes() const;
+
+  Growth& operator+=(const Growth& other);
+};
+
+Growth growth_of(const CounterSums& before, const CounterSums& after, bool exact);
 
 }  // namespace seep

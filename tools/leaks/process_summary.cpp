@@ -2,12 +2,17 @@
 // Summaries of processes and of losses.
 #include "leaks/process_summary.h"
 
+#include <algorithm>
+#include <map>
+#include <tuple>
+
 #include "recording/process_liveness.h"
 
 namespace seep {
 namespace {
 
-Ended ended_of(const ProcessRecording& process) {
+Ended ended_of(const ProcessRecording& process, bool replaced) {
+  if (!process.end() && replaced) return Ended::kExec;  // By a system call that no hook saw.
   if (!process.end()) return is_running(process) ? Ended::kRunning : Ended::kUnknown;
   switch (process.end()->how()) {
     case proto::End::EXIT: return Ended::kExit;
@@ -38,6 +43,23 @@ const char* describe_reason(proto::NotObserved::Reason reason) {
   }
 }
 
+// What the snapshots say about the end, and about themselves.
+void add_last_words(const ProcessRecording& process, ProcessSummary& summary) {
+  summary.snapshots = process.snapshots().size();
+  summary.interval_ns = process.header().interval_ns();
+  if (!process.snapshots().empty()) {
+    const proto::Snapshot& last = process.snapshots().back().snapshot;
+    summary.last_snapshot_ns = last.time_ns();
+    summary.thinned_snapshots = last.thinned_snapshots();
+    summary.post_mortem = last.kind() == proto::Snapshot::POST_MORTEM;
+  }
+  const bool running = summary.ended == Ended::kRunning;
+  summary.tail_lost = summary.observed && !running && !process.complete_to_the_end();
+  // Who says goodbye frees, and what is left then is a matter of the whole life, not of its last seconds.
+  const bool goodbye = summary.ended == Ended::kExit || summary.ended == Ended::kExec;
+  if (summary.observed && !goodbye) summary.growth_span = process.growth_span();
+}
+
 }  // namespace
 
 std::string describe(const proto::NotObserved& not_observed) {
@@ -46,7 +68,27 @@ std::string describe(const proto::NotObserved& not_observed) {
   return text;
 }
 
-ProcessSummary summarize(const ProcessRecording& process) {
+std::vector<bool> replaced_images(const Recording& recording) {
+  using Key = std::tuple<std::string, uint64_t, uint32_t, uint64_t>;
+  const auto key_of = [](const proto::Header& header) {
+    return Key(header.boot_id(), header.pid_namespace(), header.pid(), header.process_start_ticks());
+  };
+  std::map<Key, uint64_t> last_start_ns;
+  for (const auto& process : recording.processes) {
+    uint64_t& last_ns = last_start_ns[key_of(process->header())];
+    last_ns = std::max(last_ns, process->header().started_monotonic_ns());
+  }
+  std::vector<bool> replaced;
+  for (const auto& process : recording.processes) {
+    const proto::Header& header = process->header();
+    const bool known = !header.boot_id().empty() && header.pid_namespace() != 0 && header.pid() != 0 &&
+                       header.process_start_ticks() != 0 && header.started_monotonic_ns() != 0;
+    replaced.push_back(known && header.started_monotonic_ns() < last_start_ns[key_of(header)]);
+  }
+  return replaced;
+}
+
+ProcessSummary summarize(const ProcessRecording& process, bool replaced) {
   const proto::Header& header = process.header();
   ProcessSummary summary;
   summary.pid = header.pid();
@@ -54,12 +96,12 @@ ProcessSummary summarize(const ProcessRecording& process) {
   summary.executable = header.executable();
   summary.command.assign(header.command().begin(), header.command().end());
   summary.sample_bytes = process.sample_bytes();
-  summary.ended = ended_of(process);
+  summary.ended = ended_of(process, replaced);
   if (process.end()) {
     if (process.end()->exit_status_known()) summary.exit_status = process.end()->exit_status();
     summary.signal = process.end()->signal();
+    summary.oom_killed = process.end()->oom_killed();
   }
-  summary.snapshots = process.snapshots().size();
   summary.inherited_bytes = header.inherited_bytes();
   summary.inherited_blocks = header.inherited_blocks();
   summary.started_unix_ns = header.started_unix_ns();
@@ -67,6 +109,7 @@ ProcessSummary summarize(const ProcessRecording& process) {
   summary.not_observed_reason = why_not_observed(process);
   summary.observed = summary.not_observed_reason.empty();
   for (const auto& [id, trace] : process.traces()) summary.activity += activity_of(trace.counters, process.exact());
+  add_last_words(process, summary);
   return summary;
 }
 
@@ -77,11 +120,13 @@ void add_coverage(const ProcessRecording& process, const ProcessSummary& summary
   coverage.dropped[1] += loss.dropped_region_full();
   coverage.dropped[2] += loss.dropped_nested();
   coverage.dropped[3] += loss.dropped_no_region();
+  coverage.dropped[4] += loss.unshared_records();
   coverage.unread_records += process.unread_blocks();
   coverage.missed_frees += loss.missed_frees();
   coverage.unknown_frees += loss.unknown_frees();
   coverage.failed_writes += loss.failed_writes();
   coverage.skipped_snapshots += loss.skipped_snapshots();
+  coverage.lost_tails += summary.tail_lost ? 1 : 0;
   for (const auto& [id, trace] : process.traces()) {
     coverage.recorded += static_cast<double>(trace.counters.alloc_blocks());
   }

@@ -7,7 +7,12 @@
 
 namespace seep {
 
-ProcessSummary summarize(const ProcessRecording& process);
+// `replaced`: a later image of the same process is in the recording; see replaced_images().
+ProcessSummary summarize(const ProcessRecording& process, bool replaced = false);
+
+// For each process image in a recording: whether there is a later one of the same process (same boot, pid namespace,
+// pid and start), so that this one ended by exec, whatever it could still say. Never where one of these is unknown.
+std::vector<bool> replaced_images(const Recording& recording);
 
 void add_coverage(const ProcessRecording& process, const ProcessSummary& summary, Coverage& coverage);
 

@@ -41,6 +41,11 @@ bool is_cut(const TraceRecord& trace, const Stack& stack) {
   return trace.cut != proto::Trace::WHOLE && !is_entry_point(*stack.back());
 }
 
+Growth growth_in(const GrowthSpan& span, const ProcessRecording& process, const TraceRecord& trace) {
+  return growth_of(ProcessRecording::sums_at(trace, span.from), ProcessRecording::sums_at(trace, span.to),
+                   process.exact());
+}
+
 // A site while traces are being merged into it.
 struct SiteUnderWay {
   Site site;
@@ -57,13 +62,15 @@ class SiteMerger {
     none_.function = kNoStack;
   }
 
-  // `shift_ns`: how much later than the first process this one began.
-  void add(const ProcessRecording& process, const ProcessModules& modules, uint64_t shift_ns) {
+  // `shift_ns`: how much later than the first process this one began. `span`: if its growth is told.
+  void add(const ProcessRecording& process, const ProcessModules& modules, uint64_t shift_ns,
+           const std::optional<GrowthSpan>& span) {
     for (const auto& [id, trace] : process.traces()) {
       if (trace.counters.alloc_blocks() == 0) continue;
       const Stack stack = stack_of(process, modules, trace);
       SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
       add_trace(under_way, process, trace, stack, shift_ns);
+      if (span) under_way.site.growth += growth_in(*span, process, trace);
       if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(trace, stack)) ++cut_traces_;
     }
   }
@@ -186,6 +193,11 @@ bool Profile::still_running() const {
                      [](const ProcessSummary& process) { return process.ended == Ended::kRunning; });
 }
 
+bool Profile::has_growth() const {
+  return std::any_of(processes.begin(), processes.end(),
+                     [](const ProcessSummary& process) { return process.growth_span.has_value(); });
+}
+
 Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
                       const std::function<void(size_t, size_t)>& progress) {
   Profile profile;
@@ -199,18 +211,22 @@ Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
   }
   symbolizer.resolve(progress);
 
+  const std::vector<bool> replaced = replaced_images(recording);
   SiteMerger merger(symbolizer);
   for (size_t index = 0; index < recording.processes.size(); ++index) {
     const ProcessRecording& process = *recording.processes[index];
-    merger.add(process, modules[index], shifts[index]);
-    profile.processes.push_back(summarize(process));
+    profile.processes.push_back(summarize(process, replaced[index]));
+    merger.add(process, modules[index], shifts[index], profile.processes.back().growth_span);
     add_coverage(process, profile.processes.back(), profile.coverage);
     profile.sampled |= profile.processes.back().observed && !process.exact();
     profile.duration_ns = std::max(profile.duration_ns, shifts[index] + process.last_time_ns());
   }
   profile.sites = merger.take_ranked();
   profile.coverage.cut_traces = merger.cut_traces();
-  for (const Site& site : profile.sites) profile.totals += site.activity;
+  for (const Site& site : profile.sites) {
+    profile.totals += site.activity;
+    profile.growth += site.growth;
+  }
   profile.missing_symbols = symbolizer.missing();
   return profile;
 }

@@ -30,6 +30,7 @@ struct Site {
   bool cut = false;            // There were more frames, outside of the last.
   Verdict verdict = Verdict::kLive;
   Activity activity;
+  Growth growth;  // In the growth spans of the processes that have one.
   uint64_t first_allocated_ns = 0;
   uint64_t last_allocated_ns = 0;
   std::vector<std::string> thread_names;  // Sorted.
@@ -49,7 +50,15 @@ struct ProcessSummary {
   Ended ended = Ended::kUnknown;
   std::optional<int> exit_status;
   uint32_t signal = 0;
+  bool oom_killed = false;   // By the kernel, for want of memory.
+  bool post_mortem = false;  // The last snapshot was taken of what it left when it died.
+  bool tail_lost = false;    // What it did after its last snapshot is lost.
   size_t snapshots = 0;
+  uint64_t thinned_snapshots = 0;  // So many more had been written and were taken out again.
+  uint64_t interval_ns = 0;        // Wanted between two.
+  uint64_t last_snapshot_ns = 0;
+  // The time before the end that growth is told of: where it ended in another way than by exit or exec, or runs.
+  std::optional<GrowthSpan> growth_span;
   uint64_t inherited_bytes = 0;
   uint64_t inherited_blocks = 0;
   uint64_t started_unix_ns = 0;
@@ -62,7 +71,7 @@ struct ProcessSummary {
 // What the recording did not see.
 struct Coverage {
   double recorded = 0;                // Allocations (sampled: samples) that were recorded and read,
-  std::array<uint64_t, 4> dropped{};  // that were not recorded, by proto::Loss's four reasons in their order,
+  std::array<uint64_t, 5> dropped{};  // that were not, or are lost, by the reasons of proto::Loss in their order,
   uint64_t unread_records = 0;        // and that were recorded and lost with damaged messages.
   uint64_t cut_traces = 0;            // Stacks that are cut, for another reason than depth.
   uint64_t missed_frees = 0;
@@ -73,6 +82,7 @@ struct Coverage {
   size_t unobserved_processes = 0;
   size_t unjudged_processes = 0;  // Observed, and a scan was asked for that could not finish.
   size_t unreadable_streams = 0;  // Not read, or not whole.
+  size_t lost_tails = 0;          // Processes whose last snapshot was not the end.
 
   uint64_t dropped_records() const;
   // Of recorded and dropped allocations; 0 where nothing was observed.
@@ -84,6 +94,7 @@ struct Profile {
   std::vector<ProcessSummary> processes;
   std::vector<Site> sites;  // Most live bytes first.
   Activity totals;          // Of all sites.
+  Growth growth;            // The same.
   Coverage coverage;
   bool sampled = false;      // At least one process was.
   uint64_t duration_ns = 0;  // From the first process's start to the last word of any.
@@ -91,6 +102,8 @@ struct Profile {
 
   bool observed() const { return coverage.observed_processes > 0; }
   bool still_running() const;
+  // Some process has a growth span.
+  bool has_growth() const;
 };
 
 Profile build_profile(const Recording& recording, Symbolizer& symbolizer,

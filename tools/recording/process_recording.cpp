@@ -5,6 +5,7 @@
 #include <absl/strings/str_format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "error.h"
 #include "recording/framing.h"
@@ -80,12 +81,39 @@ void ProcessRecording::apply_counters(const proto::Counters& counters) {
     alloc_blocks_ += changed.alloc_blocks() - record.counters.alloc_blocks();
     alloc_bytes_ += changed.alloc_bytes() - record.counters.alloc_bytes();
     free_bytes_ += changed.free_bytes() - record.counters.free_bytes();
+    const bool from_before = record.counters_since != 0 && record.counters_since != moments_.open();
+    if (from_before) moments_.keep(record.past, {record.counters_since, sums_of(record.counters)});
     record.counters = changed;
+    record.counters_since = moments_.open();
   }
 }
 
 void ProcessRecording::apply_snapshot(const proto::Snapshot& snapshot) {
   snapshots_.push_back({snapshot, alloc_blocks_, alloc_bytes_ - std::min(free_bytes_, alloc_bytes_)});
+  moments_.close(snapshot.time_ns());
+}
+
+std::optional<GrowthSpan> ProcessRecording::growth_span() const {
+  // A process that allocated nothing more until it ended did not grow until then either.
+  const bool nothing_came_after = end_ && complete_to_the_end();
+  return moments_.span(nothing_came_after ? end_->time_ns() : 0);
+}
+
+CounterSums ProcessRecording::sums_at(const TraceRecord& trace, SnapshotOrdinal snapshot) {
+  if (trace.counters_since != 0 && trace.counters_since <= snapshot) return sums_of(trace.counters);
+  const auto later = std::find_if(trace.past.begin(), trace.past.end(),
+                                  [snapshot](const PastCounters& past) { return past.since > snapshot; });
+  return later == trace.past.begin() ? CounterSums() : std::prev(later)->sums;
+}
+
+std::optional<proto::Snapshot::Kind> ProcessRecording::last_snapshot_kind() const {
+  if (snapshots_.empty()) return std::nullopt;
+  return snapshots_.back().snapshot.kind();
+}
+
+bool ProcessRecording::complete_to_the_end() const {
+  const auto kind = last_snapshot_kind();
+  return kind == proto::Snapshot::EXIT || kind == proto::Snapshot::EXEC || kind == proto::Snapshot::POST_MORTEM;
 }
 
 uint64_t ProcessRecording::sample_bytes() const {

@@ -2,7 +2,8 @@
 // The model of one stream: what one process image did, as far as its messages say.
 //
 // Built by applying messages in the order of the stream. All numbers in a stream are absolute, so the newest message
-// about a trace is the truth about it, and a lost one is healed by the next. One thread; then read-only.
+// about a trace is the truth about it, and a lost one is healed by the next. Of the time before, only what the growth
+// of the last window needs is kept. One thread; then read-only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -12,18 +13,21 @@
 #include <string>
 #include <vector>
 
+#include "recording/counter_history.h"
 #include "recording/frame_tree.h"
 #include "recording/stream_reader.h"
 #include "seep.pb.h"
 
 namespace seep {
 
-// A stack trace that allocated, and its latest counters.
+// A stack trace that allocated, its latest counters, and the few earlier ones that growth is measured from.
 struct TraceRecord {
   FrameTree::Node innermost = FrameTree::kNoNode;  // kNoNode: the message with its frames was lost.
   proto::Trace::Cut cut = proto::Trace::WHOLE;
   uint64_t first_allocated_ns = 0;
   proto::TraceCounters counters;
+  SnapshotOrdinal counters_since = 0;  // The snapshot that closed the counters, or would have; 0: they were never read.
+  std::vector<PastCounters> past;      // Oldest first.
 };
 
 // One closed snapshot: its own words, and the sums of the counters as they had been read when it closed.
@@ -35,7 +39,8 @@ struct SnapshotRecord {
 
 class ProcessRecording {
  public:
-  explicit ProcessRecording(std::string stream_path) : stream_path_(std::move(stream_path)) {}
+  explicit ProcessRecording(std::string stream_path, uint64_t growth_window_ns = kGrowthWindowNs)
+      : stream_path_(std::move(stream_path)), moments_(growth_window_ns) {}
 
   // Throws an Error for a stream that this version cannot read (a newer schema).
   void apply(const proto::Message& message, uint64_t offset);
@@ -54,6 +59,18 @@ class ProcessRecording {
   const std::vector<SnapshotRecord>& snapshots() const { return snapshots_; }
   const std::optional<proto::End>& end() const { return end_; }
   std::string thread_name(uint32_t id) const;
+
+  // From the newest closed snapshot that is at least the growth window older than the newest one, or from the start, to
+  // the newest one; nothing where none is closed.
+  std::optional<GrowthSpan> growth_span() const;
+  // What the counters of a trace of this recording were at an end of that span.
+  static CounterSums sums_at(const TraceRecord& trace, SnapshotOrdinal snapshot);
+
+  // How the last closed snapshot came about.
+  std::optional<proto::Snapshot::Kind> last_snapshot_kind() const;
+  // Nothing that was recorded can be missing at the end: the process said its last word itself, or its region was read
+  // after its death.
+  bool complete_to_the_end() const;
 
   // The latest snapshot's account of what was not recorded.
   const proto::Loss& loss() const;
@@ -85,6 +102,7 @@ class ProcessRecording {
   absl::flat_hash_map<uint32_t, TraceRecord> traces_;
   absl::flat_hash_map<uint32_t, std::string> thread_names_;
   std::vector<SnapshotRecord> snapshots_;
+  GrowthMoments moments_;
   std::optional<proto::End> end_;
   std::optional<std::string> contradiction_;
   // Sums of the latest counters, kept as they change.

@@ -243,5 +243,156 @@ TEST(Intervals, OfExactAndSampledTogetherShiftByWhatIsExact) {
   EXPECT_DOUBLE_EQ(both.interval()->high, sampled.interval()->high + 1000);
 }
 
+// What a site did between two moments: blocks that were live at both, older ones that went, new ones that stayed, and
+// those that came and went in between.
+struct Happenings {
+  std::vector<Group> kept = {}, gone = {}, came = {}, passed = {};
+};
+
+void add(CounterSums& sums, const proto::TraceCounters& sample, bool freed) {
+  const auto add_weighted = [](CounterSums::Weighted& to, const proto::WeightedSum& sum) {
+    to.blocks += sum.blocks();
+    to.bytes += sum.bytes();
+    to.blocks_variance += static_cast<double>(sum.blocks_variance());
+    to.bytes_variance += static_cast<double>(sum.bytes_variance());
+  };
+  sums.alloc_blocks += sample.alloc_blocks();
+  sums.alloc_bytes += sample.alloc_bytes();
+  add_weighted(sums.alloc, sample.alloc_estimate());
+  if (freed) {
+    sums.free_blocks += sample.alloc_blocks();
+    sums.free_bytes += sample.alloc_bytes();
+  } else {
+    add_weighted(sums.live, sample.alloc_estimate());
+  }
+}
+
+// The growth that a report would compute from samples of all of them.
+Growth sampled_growth(const Happenings& happenings, std::mt19937_64& random) {
+  CounterSums before, after;
+  const proto::TraceCounters kept = sample(happenings.kept, random);
+  const proto::TraceCounters gone = sample(happenings.gone, random);
+  add(before, kept, false);
+  add(before, gone, false);
+  add(after, kept, false);
+  add(after, gone, true);
+  add(after, sample(happenings.came, random), false);
+  add(after, sample(happenings.passed, random), true);
+  return growth_of(before, after, false);
+}
+
+TEST(Growth, IntervalsHoldWhateverCameAndWentBeside) {
+  const std::vector<Happenings> cases = {
+      {.came = {{4096, 3000}}},
+      {.kept = {{4096, 500'000}}, .came = {{4096, 300}}},                       // A few beside many old ones.
+      {.came = {{4096, 300}}, .passed = {{4096, 500'000}}},                     // Much comes and goes.
+      {.kept = {{512, 40'000}}, .gone = {{512, 9000}}, .came = {{512, 7000}}},  // It shrinks.
+      {.kept = {{64, 90'000}}, .gone = {{64, 50'000}}, .came = {{64, 50'000}}, .passed = {{64, 90'000}}},
+      {.gone = {{4096, 256}}, .came = {{4096, 256}}, .passed = {{4096, 256}}},  // Two samples of each.
+      {.kept = {{100, 20'000}}, .came = {{100, 5000}, {65536, 30}, {2097152, 3}}, .passed = {{4096, 2000}}},
+      {.gone = {{2097152, 4}, {4096, 300}}, .came = {{262144, 9}}, .passed = {{524288, 20}}},
+      {.kept = {{1048576, 5}}, .gone = {{1048576, 1}}, .came = {{1048576, 2}}, .passed = {{1048576, 7}}},
+  };
+  for (size_t index = 0; index < cases.size(); ++index) {
+    const double truth = total_bytes(cases[index].came) - total_bytes(cases[index].gone);
+    std::mt19937_64 random(index + 1);
+    int held = 0;
+    for (int run = 0; run < kRuns; ++run) {
+      const Interval bytes = *sampled_growth(cases[index], random).bytes().interval;
+      constexpr double kRounding = 1;  // A byte.
+      held += bytes.low <= truth + kRounding && truth <= bytes.high + kRounding;
+    }
+    EXPECT_GE(held, kLowestCoverage * kRuns) << "case " << index;
+  }
+}
+
+// The counters of a site whose blocks have one size and `alloc` samples, `freed` of them freed.
+CounterSums sums_of_one_size(double size, double p, uint64_t alloc, uint64_t freed) {
+  proto::TraceCounters counters = counters_of(size, alloc, p);
+  *counters.mutable_live_estimate() = counters_of(size, alloc - freed, p).live_estimate();
+  counters.set_free_blocks(freed);
+  counters.set_free_bytes(freed * static_cast<uint64_t>(size));
+  return sums_of(counters);
+}
+
+// The exact probability that both intervals hold the truth, where `came` blocks are new and `gone` old ones went, which
+// is the hardest case: nothing else varies in the same way.
+double exact_growth_coverage(double size, uint64_t came, uint64_t gone) {
+  const double p = -std::expm1(-(size + 1) / kSampleBytes);
+  const auto outcomes = [p](uint64_t blocks) {
+    const boost::math::binomial_distribution<double> samples(static_cast<double>(blocks), p);
+    std::vector<double> probabilities;
+    for (uint64_t n = 0; n <= blocks && static_cast<double>(n) < 8 + 4 * boost::math::mean(samples); ++n) {
+      probabilities.push_back(boost::math::pdf(samples, static_cast<double>(n)));
+    }
+    return probabilities;
+  };
+  const std::vector<double> of_came = outcomes(came);
+  const std::vector<double> of_gone = outcomes(gone);
+  const double truth = static_cast<double>(came) - static_cast<double>(gone);
+  const double rounding = 1e-6 * static_cast<double>(came + gone);
+  const auto holds = [&](uint64_t new_samples, uint64_t old_samples) {
+    if (new_samples + old_samples == 0) return std::abs(truth) * p <= 3.69;  // Not in the report at all.
+    const Growth growth = growth_of(sums_of_one_size(size, p, old_samples, 0),
+                                    sums_of_one_size(size, p, old_samples + new_samples, old_samples), false);
+    const Interval blocks = *growth.blocks().interval;
+    const Interval bytes = *growth.bytes().interval;
+    return blocks.low <= truth + rounding && truth - rounding <= blocks.high &&
+           bytes.low <= (truth + rounding) * size && (truth - rounding) * size <= bytes.high;
+  };
+  double held = 0;
+  for (size_t n = 0; n < of_came.size(); ++n) {
+    for (size_t m = 0; m < of_gone.size(); ++m) {
+      const double probability = of_came[n] * of_gone[m];
+      if (probability > 1e-7 && holds(n, m)) held += probability;
+    }
+  }
+  return held;
+}
+
+TEST(Growth, IntervalsHoldExactlyForOneSize) {
+  for (const double size : {16.0, 65536.0, 262144.0, 524288.0, 780000.0, 1048576.0, 2097152.0, 4194304.0}) {
+    const double p = -std::expm1(-(size + 1) / kSampleBytes);
+    const auto blocks = [p](double expected_samples) { return static_cast<uint64_t>(std::ceil(expected_samples / p)); };
+    for (const double came : {0.0, 0.5, 1.0, 2.0, 4.0, 9.0}) {
+      for (const double gone : {0.0, 0.5, 1.0, 2.0, 4.0, 9.0}) {
+        EXPECT_GE(exact_growth_coverage(size, blocks(came), blocks(gone)), 0.95)
+            << blocks(came) << " new, " << blocks(gone) << " gone, of " << size << " bytes";
+      }
+    }
+  }
+}
+
+// 100 new samples beside 10,000 old ones, or beside 10,000 that came and went: the width is of the 100, not of them.
+TEST(Growth, IntervalsAreNotWidenedByWhatCancels) {
+  const std::vector<Happenings> cases = {{.kept = {{4096, 1'280'000}}, .came = {{4096, 12'800}}},
+                                         {.came = {{4096, 12'800}}, .passed = {{4096, 1'280'000}}}};
+  for (const Happenings& happenings : cases) {
+    std::mt19937_64 random(5);
+    const Interval bytes = *sampled_growth(happenings, random).bytes().interval;
+    EXPECT_LT(bytes.high - bytes.low, 0.6 * total_bytes(happenings.came));
+  }
+}
+
+TEST(Growth, OfExactRecordingsIsExactAndSigned) {
+  const CounterSums before{.alloc_blocks = 10, .alloc_bytes = 1000, .free_blocks = 2, .free_bytes = 100};
+  const CounterSums after{.alloc_blocks = 15, .alloc_bytes = 1700, .free_blocks = 9, .free_bytes = 1100};
+  const Growth growth = growth_of(before, after, true);
+  EXPECT_EQ(growth.blocks().value, -2);
+  EXPECT_EQ(growth.bytes().value, -300);
+  EXPECT_FALSE(growth.bytes().interval.has_value());
+}
+
+TEST(Growth, OfTwoSitesAddsUp) {
+  std::mt19937_64 random(17);
+  Growth both = sampled_growth({.kept = {{512, 40'000}}, .came = {{512, 9000}}}, random);
+  const Growth other = sampled_growth({.gone = {{512, 5000}}, .came = {{512, 5000}}}, random);
+  const double sum = both.bytes().value + other.bytes().value;
+  both += other;
+  EXPECT_NEAR(both.bytes().value, sum, 1);
+  EXPECT_LT(both.bytes().interval->low, sum);
+  EXPECT_GT(both.bytes().interval->high, sum);
+}
+
 }  // namespace
 }  // namespace seep
