@@ -99,7 +99,9 @@ struct WireField {
 inline constexpr unsigned kSyncField = 1, kSequenceField = 2, kHeaderField = 3, kModulesField = 4, kTracesField = 5,
                           kCountersField = 6, kSnapshotField = 7, kEndField = 8, kCrcField = 15;
 
-inline constexpr size_t kFrameEndBytes = 5;  // Tag and value of the CRC.
+inline constexpr uint8_t kSyncTag = kSyncField << 3 | static_cast<unsigned>(WireType::kFixed64);
+inline constexpr size_t kFrameStartBytes = 9;  // Tag and value of the sync constant.
+inline constexpr size_t kFrameEndBytes = 5;    // Tag and value of the CRC.
 
 // A message of the stream, taken out of its frame; the content lies where it lay.
 struct MessageFrame {
@@ -120,16 +122,17 @@ enum class FrameCheck { kWhole, kCut, kBad };
   uint64_t length;
   if (!read_varint(at, end, length)) return bytes < kMaxVarintBytes ? FrameCheck::kCut : FrameCheck::kBad;
   const size_t prefix_bytes = static_cast<size_t>(at - data);
-  if (length < kFrameEndBytes || length > EncoderScratch::kBufferBytes - prefix_bytes) return FrameCheck::kBad;
+  const bool shortest = prefix_bytes == 1 || data[prefix_bytes - 1] != 0;
+  if (!shortest || length < kFrameStartBytes + kFrameEndBytes || length > EncoderScratch::kBufferBytes - prefix_bytes) {
+    return FrameCheck::kBad;
+  }
   if (length > static_cast<size_t>(end - at)) return FrameCheck::kCut;
   frame.bytes = prefix_bytes + static_cast<size_t>(length);
   const uint8_t* const body = at;
   const uint8_t* const body_end = at + length - kFrameEndBytes;
+  if (*at != kSyncTag || memcmp(at + 1, &kSyncConstant, sizeof kSyncConstant) != 0) return FrameCheck::kBad;
+  at += kFrameStartBytes;
   WireField field;
-  if (at == body_end || !read_field(at, body_end, field) || field.number != kSyncField ||
-      field.type != WireType::kFixed64 || memcmp(field.data, &kSyncConstant, sizeof kSyncConstant) != 0) {
-    return FrameCheck::kBad;
-  }
   if (at == body_end || !read_field(at, body_end, field)) return FrameCheck::kBad;
   frame.sequence = 0;
   if (field.number == kSequenceField && field.type == WireType::kVarint) {
@@ -152,9 +155,9 @@ enum class FrameCheck { kWhole, kCut, kBad };
 [[nodiscard]] inline uint8_t* write_frame(uint8_t* content, size_t content_bytes, uint64_t content_field,
                                           uint64_t sequence) noexcept {
   uint8_t prefix[EncoderScratch::kPrefixBytes];
-  uint8_t* at = write_tag(prefix, kSyncField, WireType::kFixed64);
-  memcpy(at, &kSyncConstant, sizeof kSyncConstant);
-  at += sizeof kSyncConstant;
+  prefix[0] = kSyncTag;
+  memcpy(prefix + 1, &kSyncConstant, sizeof kSyncConstant);
+  uint8_t* at = prefix + kFrameStartBytes;
   if (sequence != 0) at = write_varint(write_tag(at, kSequenceField, WireType::kVarint), sequence);
   at = write_varint(write_tag(at, content_field, WireType::kBytes), content_bytes);
   size_t prefix_bytes = static_cast<size_t>(at - prefix);
