@@ -4,92 +4,21 @@
 40 kills, with SEEP_LONG=1 1,000. The seeds are fixed; where exactly a kill meets the threads is the machine's choice.
 """
 import os
-import pathlib
 import random
 import signal
-import subprocess
 import sys
 import time
 
 import tap
-from seep_test import LONG, PRELOAD, SEEP, SeepTest, clean_environment
-from told_events import PROGRAM, ToldPipe, Truth
+from seep_test import LONG
+from told_events import ToldTest, left_regions
 
 KILLS = 1000 if LONG else 40
 LONGEST_LIFE_S = 0.030
 OFTEN = "1ms"
 
 
-def left_regions(pid):
-    return list(pathlib.Path("/dev/shm").glob(f"seep.{pid}.*"))
-
-
-class Killed(SeepTest):
-    """What the tests share: one life of the program, up to its end."""
-
-    def setUp(self):
-        super().setUp()
-        self.pipe = None
-        self.process = None
-        self.pid = 0
-        self.addCleanup(self.end_program)
-
-    def end_program(self):
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.kill()
-            self.process.communicate()
-            self.process = None
-        if self.pipe is not None:
-            self.pipe.close()
-            self.pipe = None
-        for region in left_regions(self.pid) if self.pid else ():
-            region.unlink()
-
-    def start(self, prefix, environment, *arguments):
-        """Starts the program and waits until it is at work."""
-        self.end_program()
-        self.pipe = ToldPipe()
-        command = [*prefix, PROGRAM, self.pipe.writer, *arguments]
-        self.process = subprocess.Popen([str(word) for word in command], env=environment, cwd=self.directory,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        pass_fds=[self.pipe.writer])
-        self.pipe.close_writer()
-        self.pid = self.pipe.read_first()
-
-    def start_under_run(self, recording, interval, *arguments):
-        options = ["--interval", interval] if interval else []
-        self.start([SEEP, "run", "--exact", *options, "-o", recording, "--"], clean_environment(), *arguments)
-
-    def start_alone(self, recording, interval, *arguments):
-        recording.mkdir()  # Who is killed before his first snapshot has made none, and is found by the name of it.
-        options = f"sample=1:out={recording}/%e.%p.seep" + (f":interval={interval}" if interval else "")
-        self.start([], clean_environment(LD_PRELOAD=PRELOAD, SEEP_OPTIONS=options), *arguments)
-
-    def read_until_rest(self):
-        """Waits until all threads have done their events; at rest none is under way."""
-        end = time.monotonic() + 60
-        while not Truth(self.pipe.records()).is_at_rest():
-            self.assertLess(time.monotonic(), end, "the program does not come to rest")
-            self.pipe.read_some(0.05)
-
-    def wait_for_end(self, stdin=b""):
-        """The exit status and standard error of what was started; then the pipe is empty and closed."""
-        _, stderr = self.process.communicate(stdin, timeout=120)
-        self.pipe.read_rest()
-        return self.process.returncode, stderr.decode()
-
-    def check(self, recording, ended, where):
-        report = self.report(recording)
-        self.assertEqual([process["ended"] for process in report["processes"]], [ended], where)
-        self.assert_whole(report)
-        truth = Truth(self.pipe.records())
-        wrong, partly = truth.complaints(report)
-        self.assertEqual(wrong, [], f"{where}, after {truth.events} events")
-        return truth, partly
-
-
-class Kills(Killed):
+class Kills(ToldTest):
     def kill(self, number, generator):
         """One life and death: (events, numbers that show part of an event)."""
         recording = self.new_recording_path()
@@ -130,7 +59,7 @@ class Kills(Killed):
             self.assertEqual(partly, 0)
 
 
-class ObserverKilled(Killed):
+class ObserverKilled(ToldTest):
     """`seep run` dies, too or alone, also in the middle of a snapshot that it takes from outside."""
 
     def kill_observer(self, number, generator):

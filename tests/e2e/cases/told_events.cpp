@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Four threads allocate, reallocate and free, at random from a seed, at six sites each, `allocate<THREAD, SITE>`; some
-// blocks are handed to other threads and freed there, some are leaked. Usage: told_events FD SEED [EVENTS
-// [HOW [IMAGE]]].
-// Before each event a thread writes one record of it (below) to FD, a pipe: a record so says that all events of that
-// thread before it are done, and what comes next. Expected: at any death the sites' counts are those of all events but
-// each thread's last, and of that any part. With EVENTS above 0 each thread stops behind so many and says so by a
-// record of kind `kDone`, and the program ends with status 0 when it can read a byte from standard input or meets its
-// end. With HOW only the first thread stops, and ends all while the others go on: by _exit(9), abort, or an exec of
-// this program again, as the next image, with EVENTS and without HOW.
+// blocks are handed to other threads and freed there, some are leaked. Usage: told_events FD SEED [EVENTS [HOW
+// [IMAGE]]]. Before each event a thread writes one record of it (below) to FD, a pipe: a record so says that all events
+// of that thread before it are done, and what comes next. Expected: at any death the sites' counts are those of all
+// events but each thread's last, and of that any part. With EVENTS above 0 each thread stops behind so many and says so
+// by a record of kind `kDone`, and the program ends with status 0 when it can read a byte from standard input or meets
+// its end. With HOW only the first thread stops, and ends all while the others go on: by _exit(9), exit_group (the same
+// by the bare system call), abort, or an exec of this program again, as the next image, with EVENTS and without HOW.
 //
 // It counts nothing itself, and the blocks say of themselves where they are from.
 
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -52,6 +52,7 @@ uint64_t most_events;
 const char* how = "rest";
 uint8_t image;
 std::atomic<Origin*> handed_over[kThreads];
+pthread_barrier_t all_started;  // While one thread executes a program, no other can be started.
 
 void tell(const Record& record) {
   if (write(told_fd, &record, sizeof record) != sizeof record) _exit(3);
@@ -88,6 +89,7 @@ class Worker {
   }
 
   void work() {
+    pthread_barrier_wait(&all_started);
     const bool ends = most_events != 0 && (kThread == 0 || strcmp(how, "rest") == 0);
     for (uint64_t event = 0; !ends || event < most_events; ++event) change(blocks_[pick(kBlocks)]);
     tell({kThread, Kind::kDone, 0, image, 0, {}, pid_});
@@ -127,6 +129,7 @@ class Worker {
 
 void end_all(char** argv) {
   if (strcmp(how, "_exit") == 0) _exit(9);
+  if (strcmp(how, "exit_group") == 0) syscall(SYS_exit_group, 9);
   if (strcmp(how, "abort") == 0) abort();
   if (strcmp(how, "exec") != 0) return;
   char next_image[] = {static_cast<char>('0' + image + 1), '\0'};
@@ -153,6 +156,7 @@ int main(int argc, char** argv) {
   if (argc > 4) how = argv[4];
   image = argc > 5 ? static_cast<uint8_t>(atoi(argv[5])) : 0;
   void* (*const runs[kThreads])(void*) = {run<0>, run<1>, run<2>, run<3>};
+  pthread_barrier_init(&all_started, nullptr, kThreads);
   pthread_t threads[kThreads];
   for (unsigned i = 0; i < kThreads; ++i) {
     if (pthread_create(&threads[i], nullptr, runs[i], argv) != 0) return 1;
