@@ -106,40 +106,49 @@ void write_headline(const TextReport& report) {
   absl::StrAppendFormat(&report.output, "%s No leak scan ran: live is not yet leaked.\n\n", sure);
 }
 
-// Where the processes with a growth span are not all of the recording: which ones.
+// Where there are several processes: which of them the growth is of.
 std::string whose_growth(const Profile& profile) {
+  if (profile.processes.size() == 1) return {};
   std::vector<std::string> names;
   for (const ProcessSummary& process : profile.processes) {
     if (process.growth_span) names.push_back(absl::StrFormat("%s (%d)", program_name(process), process.pid));
   }
-  if (profile.processes.size() == 1) return {};
-  std::string text = " of ";
-  for (size_t index = 0; index < std::min(names.size(), kNamedProcesses); ++index) {
-    text += (index == 0 ? "" : ", ") + names[index];
+  if (names.size() > kNamedProcesses) {
+    const std::string others = human_count(names.size() - kNamedProcesses, "more process");
+    names.resize(kNamedProcesses);
+    names.push_back(others);
   }
-  if (names.size() > kNamedProcesses) text += absl::StrFormat(" and %d more", names.size() - kNamedProcesses);
+  std::string text = " of " + names.front();
+  for (size_t index = 1; index < names.size(); ++index) {
+    text += (index + 1 == names.size() ? " and " : ", ") + names[index];
+  }
   return text;
 }
 
-// "In the last 12 s before the end", or as much as is known of when that was.
-std::string growth_span_words(const Profile& profile) {
+// "12 s", or "10 s to 12 s" of several processes, "before the end", or as much as is known of when that was.
+struct GrowthTimes {
+  std::string length;
+  const char* until = "";
+  bool from_start = true;
+};
+
+GrowthTimes growth_times(const Profile& profile) {
   uint64_t shortest_ns = std::numeric_limits<uint64_t>::max();
   uint64_t longest_ns = 0;
-  bool from_start = true;
   bool to_the_end = true;
+  GrowthTimes times;
   for (const ProcessSummary& process : profile.processes) {
     if (!process.growth_span) continue;
     shortest_ns = std::min(shortest_ns, process.growth_span->length_ns());
     longest_ns = std::max(longest_ns, process.growth_span->length_ns());
-    from_start &= process.growth_span->from_start();
+    times.from_start &= process.growth_span->from_start();
     to_the_end &= process.ended == Ended::kSignal && !process.tail_lost;
   }
   const std::string shortest = human_duration(shortest_ns);
   const std::string longest = human_duration(longest_ns);
-  const std::string length = shortest == longest ? longest : shortest + " to " + longest;
-  const char* until = profile.still_running() ? "" : to_the_end ? " before the end" : " of the recording";
-  if (from_start) return "Since the start" + whose_growth(profile) + ", " + length + until;
-  return "In the last " + length + whose_growth(profile) + until;
+  times.length = shortest == longest ? longest : shortest + " to " + longest;
+  times.until = profile.still_running() ? "" : to_the_end ? " before the end" : " of the recording";
+  return times;
 }
 
 // The sites that grew, most first, until what is left is next to nothing. Indices of the ranked sites.
@@ -160,15 +169,23 @@ std::vector<size_t> grown_sites(const Profile& profile) {
   return grown;
 }
 
-void write_grown_site(const TextReport& report, size_t index) {
-  const Site& site = report.profile.sites[index];
-  const Change blocks = site.growth.blocks();
-  const std::string in_blocks = blocks.interval ? "" : " (" + described_growth_of_blocks(blocks) + ")";
-  const Frame& frame = site.frames[std::min(site.runtime_frames, site.frames.size() - 1)];
-  absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s  %s%s%s\n", report.style.dim, absl::StrFormat("#%d", index + 1),
-                        report.style.plain, described_growth_of_bytes(site.growth.bytes()), in_blocks,
-                        report.style.bold, shortened_function(frame.function, kGrownFunctionColumns),
-                        report.style.plain);
+// A line each: number in the ranking, function, growth.
+void write_grown_sites(const TextReport& report, const std::vector<size_t>& grown) {
+  std::vector<std::string> names;
+  size_t width = 0;
+  for (const size_t index : grown) {
+    const Site& site = report.profile.sites[index];
+    const Frame& frame = site.frames[std::min(site.runtime_frames, site.frames.size() - 1)];
+    names.push_back(absl::StrFormat("#%d  %s", index + 1, shortened_function(frame.function, kGrownFunctionColumns)));
+    width = std::max(width, columns(names.back()));
+  }
+  for (size_t line = 0; line < grown.size(); ++line) {
+    const Growth& growth = report.profile.sites[grown[line]].growth;
+    const Change blocks = growth.blocks();
+    const std::string in_blocks = blocks.interval ? "" : " (" + described_growth_of_blocks(blocks) + ")";
+    absl::StrAppendFormat(&report.output, "      %s  %s%s\n", padded(names[line], width),
+                          described_growth_of_bytes(growth.bytes()), in_blocks);
+  }
 }
 
 // What grew last: where a process did not end of its own accord, that is what most likely ended it.
@@ -176,17 +193,19 @@ void write_growth(const TextReport& report) {
   const Profile& profile = report.profile;
   if (!profile.has_growth()) return;
   const Change bytes = profile.growth.bytes();
-  const std::string span = growth_span_words(profile);
-  const bool all_of_it = span.starts_with("Since") && bytes.value == profile.totals.live.bytes.value();
+  const GrowthTimes times = growth_times(profile);
+  const bool all_of_it = times.from_start && bytes.value == profile.totals.live.bytes.value();
   if (all_of_it) {
-    if (bytes.value > 0) absl::StrAppendFormat(&report.output, "%s: all of it.\n\n", span);
+    if (bytes.value > 0)
+      absl::StrAppendFormat(&report.output, "All of it grew since the start, in %s.\n\n", times.length);
     return;
   }
   const std::vector<size_t> grown = grown_sites(profile);
   const char* sites = grown.empty() ? "" : bytes.value > 0 ? ", most of it at" : "; what grew all the same:";
-  absl::StrAppendFormat(&report.output, "%s%s: %s live%s%s\n", report.style.bold, span,
-                        described_growth_of_bytes(bytes), report.style.plain, sites);
-  for (const size_t index : grown) write_grown_site(report, index);
+  absl::StrAppendFormat(&report.output, "%s%s %s%s%s: %s live%s%s\n", report.style.bold,
+                        times.from_start ? "Since the start, in" : "In the last", times.length, times.until,
+                        whose_growth(profile), described_growth_of_bytes(bytes), report.style.plain, sites);
+  write_grown_sites(report, grown);
   report.output += '\n';
 }
 
@@ -229,8 +248,9 @@ void write_next(const TextReport& report) {
   } else if (report.options.short_report) {
     next = "seep report " + paths;
   } else if (!report.options.full) {
-    next = absl::StrFormat("seep report --full %s    all %s, whole stacks", paths,
-                           human_count(profile.sites.size(), "site"));
+    const std::string sites =
+        profile.sites.size() == 1 ? "" : "all " + human_count(profile.sites.size(), "site") + ", ";
+    next = absl::StrFormat("seep report --full %s    %swhole stacks", paths, sites);
   } else {
     next = absl::StrFormat("seep report --format json %s    the same for programs", paths);
   }

@@ -120,8 +120,8 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.dropped[3], "allocation", ": before the recording was set up");
   add(unseen, coverage.dropped[4], "allocation",
       profile.still_running()
-          ? ": in private memory, for want of room in the region's file system, not seen from outside"
-          : ": in private memory, for want of room in the region's file system, and lost with it");
+          ? ": in private memory, for want of room in the region's file system, where only the process sees them"
+          : ": lost in private memory, for want of room in the region's file system");
   add(unseen, coverage.unread_records, "allocation", ": that part of the recording is damaged");
   add(unseen, coverage.missed_frees, "free", ": the address was handed out again while its block was still live here");
   add(unseen, coverage.unknown_frees, "free", " of blocks whose allocation was not seen (or that were freed twice)");

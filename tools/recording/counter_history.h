@@ -72,8 +72,10 @@ class GrowthMoments {
   void close(uint64_t time_ns) {
     newest_ns_ = std::max(newest_ns_, time_ns);
     ++closed_;
-    // In a window there is room for 64 at this distance; one lies before it, and one may end it.
-    if (moments_.empty() || newest_ns_ - moments_.back().time_ns >= window_ns_ / (kMostMoments - 2)) {
+    // One moment lies before the window, and one more than there are such distances in it.
+    constexpr uint64_t kDistances = kMostMoments - 2;
+    const uint64_t distance_ns = (window_ns_ + kDistances - 1) / kDistances;
+    if (moments_.empty() || newest_ns_ - moments_.back().time_ns >= distance_ns) {
       moments_.push_back({closed_, newest_ns_});
     }
     while (moments_.size() > 1 && is_before_window(moments_[1].time_ns, newest_ns_)) moments_.pop_front();

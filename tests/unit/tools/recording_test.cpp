@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <random>
+
 #include "recording/host_identity.h"
 #include "recording/process_liveness.h"
 #include "test_streams.h"
@@ -107,6 +110,119 @@ TEST(ProcessRecording, DeepSharedStacksTakeMemoryInProportionToTheStream) {
   EXPECT_EQ(offsets_of(process, 20'000).size(), 20'000u);
 }
 
+// Growth: a window of 1,000 ns, so that times can be small; what each trace has allocated at a snapshot of the model.
+constexpr uint64_t kWindowNs = 1000;
+
+ProcessRecording windowed_model_of(const std::vector<proto::Message>& messages) {
+  ProcessRecording process("test.seep", kWindowNs);
+  for (const proto::Message& message : messages) process.apply(message, 0);
+  return process;
+}
+
+uint64_t alloc_bytes_at(const ProcessRecording& process, uint32_t trace, SnapshotOrdinal snapshot) {
+  return ProcessRecording::sums_at(process.traces().at(trace), snapshot).alloc_bytes;
+}
+
+TEST(GrowthSpan, IsFromTheNewestSnapshotThatIsOldEnough) {
+  std::vector<proto::Message> messages = {testing::header_message(), testing::modules_message(),
+                                          testing::traces_message()};
+  testing::add_snapshot(messages, 500, {{1, 10}, {1, 7}});
+  testing::add_snapshot(messages, 2000, {{2, 20}});
+  testing::add_snapshot(messages, 2600, {{3, 30}});
+  testing::add_snapshot(messages, 3100, {{4, 40, 1, 10}});
+  const ProcessRecording process = windowed_model_of(messages);
+  const GrowthSpan span = *process.growth_span();
+  EXPECT_EQ(span.from_ns, 2000u);
+  EXPECT_EQ(span.to_ns, 3100u);
+  EXPECT_FALSE(span.from_start());
+  EXPECT_EQ(alloc_bytes_at(process, 1, span.from), 20u);
+  EXPECT_EQ(alloc_bytes_at(process, 1, span.to), 40u);
+  EXPECT_EQ(ProcessRecording::sums_at(process.traces().at(1), span.to).free_bytes, 10u);
+  EXPECT_EQ(alloc_bytes_at(process, 2, span.from), 7u);
+  EXPECT_EQ(alloc_bytes_at(process, 2, span.to), 7u);
+  EXPECT_TRUE(process.traces().at(2).past.empty()) << "a trace that does not change takes no memory";
+}
+
+TEST(GrowthSpan, IsFromTheStartWhereNoSnapshotIsOldEnough) {
+  std::vector<proto::Message> messages = {testing::header_message(), testing::traces_message()};
+  testing::add_snapshot(messages, 300, {{1, 10}});
+  testing::add_snapshot(messages, 1299, {{2, 20}});
+  const ProcessRecording process = windowed_model_of(messages);
+  EXPECT_TRUE(process.growth_span()->from_start());
+  EXPECT_EQ(process.growth_span()->length_ns(), 1299u);
+  EXPECT_EQ(alloc_bytes_at(process, 1, 0), 0u);
+  EXPECT_FALSE(windowed_model_of({testing::header_message()}).growth_span().has_value());
+}
+
+TEST(GrowthSpan, EndsAtTheLastClosedSnapshot) {
+  std::vector<proto::Message> messages = {testing::header_message(), testing::traces_message()};
+  testing::add_snapshot(messages, 100, {{1, 10}});
+  testing::add_snapshot(messages, 1100, {{2, 20}});
+  testing::add_snapshot(messages, 5000, {{3, 30}, {9, 900}});
+  messages.pop_back();  // Killed before it was closed.
+  const ProcessRecording process = windowed_model_of(messages);
+  const GrowthSpan span = *process.growth_span();
+  EXPECT_EQ(span.from_ns, 100u);
+  EXPECT_EQ(span.to_ns, 1100u);
+  EXPECT_EQ(alloc_bytes_at(process, 1, span.to), 20u);
+  EXPECT_EQ(alloc_bytes_at(process, 2, span.to), 0u);
+  EXPECT_EQ(process.traces().at(1).counters.alloc_bytes(), 30u);
+}
+
+// Idle for long before it was killed: nothing grew in the last window, and the span says so.
+TEST(GrowthSpan, ReachesToAnEndThatIsKnownWhereNothingCanBeMissing) {
+  std::vector<proto::Message> messages = {testing::header_message(), testing::traces_message()};
+  testing::add_snapshot(messages, 100, {{1, 10}});
+  testing::add_snapshot(messages, 2000, {{2, 20}}, proto::Snapshot::POST_MORTEM);
+  messages.push_back(testing::signal_message(9, 9000));
+  const GrowthSpan span = *windowed_model_of(messages).growth_span();
+  EXPECT_EQ(span.from_ns, 2000u);
+  EXPECT_EQ(span.to_ns, 9000u);
+  // The same without its region: what came after the first snapshot is not known.
+  std::vector<proto::Message> cut(messages.begin(), messages.begin() + 4);
+  cut.push_back(testing::signal_message(9, 9000));
+  EXPECT_EQ(windowed_model_of(cut).growth_span()->to_ns, 100u);
+}
+
+// Against a model that forgets nothing: random programs, with some thousand snapshots in a window.
+TEST(GrowthSpan, IsRightAndBoundedHoweverManySnapshotsThereAre) {
+  constexpr uint32_t kTraces = 5;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937_64 random(seed);
+    const uint64_t longest_gap_ns = 1 + random() % (seed % 2 == 0 ? 700 : 3);
+    ProcessRecording process("test.seep", kWindowNs);
+    std::vector<uint64_t> times = {0};
+    std::vector<std::array<uint64_t, kTraces + 1>> truth(1);
+    for (int step = 0; step < 2000; ++step) {
+      times.push_back(times.back() + 1 + random() % longest_gap_ns);
+      truth.push_back(truth.back());
+      proto::Message counters;
+      for (uint32_t trace = 1; trace <= kTraces; ++trace) {
+        if (random() % (1u << trace) != 0) continue;
+        truth.back()[trace] += 1 + random() % 100;
+        testing::add_counters(counters, trace, truth.back()[trace], truth.back()[trace], 0, 0);
+      }
+      if (counters.has_counters()) process.apply(counters, 0);
+      proto::Message closing;
+      closing.mutable_snapshot()->set_time_ns(times.back());
+      process.apply(closing, 0);
+
+      const GrowthSpan span = *process.growth_span();
+      ASSERT_EQ(span.to, times.size() - 1);
+      ASSERT_EQ(span.from_ns, times[span.from]);
+      ASSERT_EQ(span.to_ns, times.back());
+      // Not younger than the window, and not older than it must be but for the distance between moments.
+      ASSERT_GE(span.length_ns(), std::min(times.back(), kWindowNs));
+      ASSERT_LE(span.length_ns(), kWindowNs + longest_gap_ns + kWindowNs / 64 + 1);
+      for (const auto& [trace, record] : process.traces()) {
+        ASSERT_EQ(alloc_bytes_at(process, trace, span.from), truth[span.from][trace]) << "seed " << seed;
+        ASSERT_EQ(alloc_bytes_at(process, trace, span.to), truth.back()[trace]) << "seed " << seed;
+        ASSERT_LE(record.past.size(), GrowthMoments::kMostMoments + 1);
+      }
+    }
+  }
+}
+
 TEST(Loading, RefusesWhatIsNoRecordingInOneLineEach) {
   const TemporaryDirectory directory;
   const auto check = [](const std::string& path, const std::string& words) {
@@ -180,18 +296,8 @@ TEST(Loading, NamesTheByteWhereAFileIsCut) {
 }
 
 TEST(Liveness, KnowsItsOwnProcessAndNoOther) {
-  proto::Message message = testing::header_message();
-  proto::Header& header = *message.mutable_header();
-  header.set_pid(static_cast<uint32_t>(getpid()));
-  header.set_boot_id(this_boot_id());
-  header.set_pid_namespace(this_pid_namespace());
-  std::ifstream file("/proc/self/stat");
-  std::string line;
-  std::getline(file, line);
-  std::istringstream fields(line.substr(line.rfind(')') + 2));
-  std::string field;
-  for (int number = 3; number <= 22; ++number) fields >> field;
-  header.set_process_start_ticks(std::stoull(field));
+  const proto::Message message = testing::own_header_message();
+  const proto::Header& header = message.header();
   EXPECT_TRUE(is_running(model_of({message})));
 
   proto::Message reused = message;

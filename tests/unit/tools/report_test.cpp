@@ -3,6 +3,7 @@
 // relies on, never its layout.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "formats/format.h"
@@ -292,6 +293,303 @@ TEST(TextReport, WhereAllWasFreedSaysThatAndHowSure) {
   const std::string sampled = text_of(profile_of({clean}));
   EXPECT_FALSE(contains(sampled, "Nothing was live")) << sampled;
   EXPECT_TRUE(contains(sampled, "can hide")) << sampled;
+}
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+// A process that was killed after 42 s: its first site held most and grew by 300 bytes in the last 12 s, its second by
+// 5,000; from 10 to 30 s both had been elsewhere.
+Messages killed_recording(uint32_t pid = 4242) {
+  Messages messages = {testing::header_message(), testing::modules_message(), testing::traces_message()};
+  messages[0].mutable_header()->set_pid(pid);
+  messages[0].mutable_header()->set_interval_ns(10 * kSecond);
+  testing::add_snapshot(messages, 10 * kSecond, {{50, 50'000}});
+  testing::add_snapshot(messages, 30 * kSecond, {{100, 100'000}, {1, 1'000}});
+  testing::add_snapshot(messages, 40 * kSecond, {{101, 100'100}, {5, 5'000}});
+  testing::add_snapshot(messages, 42 * kSecond, {{104, 100'400, 1, 100}, {6, 6'000}}, proto::Snapshot::POST_MORTEM);
+  messages.push_back(testing::signal_message(9, 42 * kSecond));
+  return messages;
+}
+
+// The lines about growth: from the one that names the span to the next empty one.
+std::string growth_section(const std::string& text) {
+  const size_t start = text.find("\nIn the last");
+  return start == std::string::npos ? "" : text.substr(start + 1, text.find("\n\n", start) - start);
+}
+
+TEST(Growth, OfAKilledProcessIsOfItsLastSeconds) {
+  const Profile profile = profile_of({killed_recording()});
+  const json report = json_of(profile);
+  EXPECT_EQ(report["processes"][0]["growth_span_ns"], 12 * kSecond);
+  EXPECT_EQ(report["sites"][0]["live_bytes"], 100'300);
+  EXPECT_EQ(report["sites"][0]["growth_bytes"], 300);
+  EXPECT_EQ(report["sites"][0]["growth_blocks"], 3);
+  EXPECT_EQ(report["sites"][1]["growth_bytes"], 5'000);
+  EXPECT_EQ(report["sites"][1]["growth_blocks"], 5);
+  EXPECT_EQ(report["totals"]["growth_bytes"], 5'300);
+  EXPECT_EQ(report["totals"]["growth_blocks"], 8);
+  const std::string section = growth_section(text_of(profile));
+  EXPECT_TRUE(section.starts_with("In the last 12 s before the end: +5.18 KiB live")) << section;
+  EXPECT_LT(section.find("#2"), section.find("#1")) << "what grew most comes first: " << section;
+  EXPECT_TRUE(contains(section, "+4.88 KiB (+5 blocks)")) << section;
+  EXPECT_TRUE(contains(section, "+300 B (+3 blocks)")) << section;
+}
+
+TEST(Growth, MayBeNegative) {
+  Messages messages = killed_recording();
+  messages[messages.size() - 3].mutable_counters()->mutable_counters(0)->set_free_bytes(60'400);
+  const Profile profile = profile_of({messages});
+  const json report = json_of(profile);
+  EXPECT_EQ(report["sites"][0]["growth_bytes"], -60'000);
+  EXPECT_EQ(report["totals"]["growth_bytes"], -55'000);
+  const std::string section = growth_section(text_of(profile));
+  EXPECT_TRUE(contains(section, ": -53.7 KiB live; what grew all the same:")) << section;
+  EXPECT_FALSE(contains(section, "#1")) << section;
+  EXPECT_TRUE(contains(section, "#2")) << section;
+}
+
+TEST(Growth, OfAShortLifeIsAllOfIt) {
+  Messages messages = {testing::header_message(), testing::traces_message()};
+  testing::add_snapshot(messages, 3 * kSecond, {{3, 300}}, proto::Snapshot::POST_MORTEM);
+  const Profile profile = profile_of({messages});
+  EXPECT_EQ(json_of(profile)["processes"][0]["growth_span_ns"], 3 * kSecond);
+  EXPECT_EQ(json_of(profile)["sites"][0]["growth_bytes"], 300);
+  EXPECT_TRUE(contains(text_of(profile), "grew since the start, in 3.0 s")) << text_of(profile);
+  EXPECT_FALSE(contains(text_of(profile), "10 s"));
+}
+
+TEST(Growth, IsNotToldOfProcessesThatEndedOfTheirOwnAccord) {
+  Messages exited = killed_recording();
+  exited.back().mutable_end()->set_how(proto::End::EXIT);
+  const Profile profile = profile_of({exited});
+  const json report = json_of(profile);
+  EXPECT_TRUE(report["processes"][0]["growth_span_ns"].is_null());
+  EXPECT_TRUE(report["sites"][0]["growth_bytes"].is_null());
+  EXPECT_TRUE(report["totals"]["growth_blocks"].is_null());
+  EXPECT_EQ(growth_section(text_of(profile)), "");
+}
+
+TEST(Growth, AmongSeveralProcessesIsOfThoseThatDid) {
+  Messages exited = killed_recording(1001);
+  exited.back().mutable_end()->set_how(proto::End::EXIT);
+  Messages later = killed_recording(1003);
+  testing::add_snapshot(later, 43 * kSecond, {{204, 200'400, 1, 100}}, proto::Snapshot::POST_MORTEM);
+  const Profile profile = profile_of({exited, killed_recording(1002), later});
+  const json report = json_of(profile);
+  // 300 of the one, and of the other, whose last 13 s began at 30 s like those of the first, 100,300.
+  EXPECT_EQ(report["sites"][0]["growth_bytes"], 300 + 100'300);
+  EXPECT_EQ(report["sites"][1]["growth_bytes"], 5'000 + 5'000);
+  const std::string section = growth_section(text_of(profile));
+  EXPECT_TRUE(contains(section, "12 s to 13 s")) << section;
+  EXPECT_TRUE(contains(section, "server (1002) and server (1003)")) << section;
+  EXPECT_FALSE(contains(section, "1001")) << section;
+}
+
+TEST(Growth, OfASampledRecordingHasIntervals) {
+  Messages messages = killed_recording();
+  messages[0].mutable_header()->set_sample_bytes(524288);
+  for (proto::Message& message : messages) {
+    if (!message.has_counters()) continue;
+    for (auto& counters : *message.mutable_counters()->mutable_counters()) {
+      const auto fill = [](proto::WeightedSum& sum, double samples) {
+        sum.set_blocks(samples * 524.8);
+        sum.set_bytes(samples * 524'800);
+        sum.set_blocks_variance(static_cast<float>(samples * 524.3 * 524.8));
+        sum.set_bytes_variance(static_cast<float>(samples * 524'300 * 524'800));
+      };
+      fill(*counters.mutable_alloc_estimate(), static_cast<double>(counters.alloc_blocks()));
+      fill(*counters.mutable_live_estimate(), static_cast<double>(counters.alloc_blocks() - counters.free_blocks()));
+    }
+  }
+  const Profile profile = profile_of({messages});
+  const json report = json_of(profile);
+  EXPECT_EQ(report["sites"][1]["growth_bytes"], 5 * 524'800);
+  for (const json& row : {report["totals"], report["sites"][0], report["sites"][1]}) {
+    for (const std::string key : {"growth_bytes", "growth_blocks"}) {
+      const json& interval = row[key + "_interval"];
+      ASSERT_EQ(interval.size(), 2u);
+      EXPECT_LT(interval[0], row[key]);
+      EXPECT_GT(interval[1], row[key]);
+    }
+  }
+  // Three new samples in the one of 100 old ones, which are not in doubt: nowhere near the width of those.
+  EXPECT_GT(report["sites"][0]["growth_bytes_interval"][0], -5 * 524'800);
+  EXPECT_LT(report["sites"][0]["growth_bytes_interval"][1], 12 * 524'800);
+  const std::string section = growth_section(text_of(profile));
+  EXPECT_TRUE(contains(section, ": about +4.00 MiB (95 %: ")) << section;
+}
+
+TEST(Growth, NamesSitesThatAreNotShownByTheirFunction) {
+  const std::string section = growth_section(text_of(profile_of({killed_recording()}), {.top = 1}));
+  EXPECT_TRUE(contains(section, "#2  server+0x3000")) << section;
+}
+
+std::string ended_text(uint32_t signal, bool oom_killed = false) {
+  Messages messages = killed_recording();
+  messages.back().mutable_end()->set_signal(signal);
+  messages.back().mutable_end()->set_oom_killed(oom_killed);
+  const std::string text = text_of(profile_of({messages}));
+  const size_t start = text.find("killed by");
+  return text.substr(start, text.find('\n', start) - start);
+}
+
+TEST(Ends, SignalsAreNamed) {
+  EXPECT_EQ(ended_text(9), "killed by SIGKILL");
+  EXPECT_EQ(ended_text(15), "killed by SIGTERM");
+  EXPECT_EQ(ended_text(11), "killed by SIGSEGV (segmentation fault)");
+  EXPECT_EQ(ended_text(6), "killed by SIGABRT (aborted)");
+  EXPECT_EQ(ended_text(24), "killed by SIGXCPU (CPU time limit exceeded)");
+  EXPECT_EQ(ended_text(35), "killed by signal 35");
+  EXPECT_EQ(ended_text(9, true), "killed by SIGKILL, by the kernel for want of memory (OOM)");
+}
+
+TEST(Ends, AnOomKillIsInTheJson) {
+  Messages messages = killed_recording();
+  EXPECT_EQ(json_of(profile_of({messages}))["processes"][0]["oom_killed"], false);
+  messages.back().mutable_end()->set_oom_killed(true);
+  EXPECT_EQ(json_of(profile_of({messages}))["processes"][0]["oom_killed"], true);
+}
+
+// Two images of a process, the first without an End, as a raw execve leaves it.
+struct TwoImages {
+  Messages first = killed_recording();
+  Messages second = small_recording();
+
+  TwoImages() {
+    first.pop_back();
+    for (Messages* image : {&first, &second}) {
+      proto::Header& header = *(*image)[0].mutable_header();
+      header.set_pid(4242);
+      header.set_boot_id("a boot 16 bytes.");
+      header.set_pid_namespace(4026531836);
+      header.set_process_start_ticks(777);
+      header.set_started_monotonic_ns(image == &first ? 1000 : 2000);
+    }
+    second[0].mutable_header()->set_recording_id("fedcba9876543210");
+    second[0].mutable_header()->set_executable("/opt/demo/worker");
+    second[0].mutable_header()->set_started_unix_ns(1'700'000'000'000'001'000);
+  }
+  proto::Header& later() { return *second[0].mutable_header(); }
+  json processes() const { return json_of(profile_of({first, second}))["processes"]; }
+};
+
+TEST(Ends, AnImageThatALaterOneOfItsProcessReplacedEndedByExec) {
+  const json processes = TwoImages().processes();
+  EXPECT_EQ(processes[0]["ended"], "exec");
+  EXPECT_EQ(processes[0]["executable"], "/opt/demo/server");
+  EXPECT_EQ(processes[1]["ended"], "exit");
+  EXPECT_TRUE(processes[0]["growth_span_ns"].is_null());
+}
+
+TEST(Ends, AnotherProcessOfTheSameNumberReplacesNothing) {
+  const auto check = [](const char* what, const std::function<void(TwoImages&)>& change) {
+    TwoImages images;
+    change(images);
+    EXPECT_EQ(images.processes()[0]["ended"], "unknown") << what;
+  };
+  check("a reused pid", [](TwoImages& images) { images.later().set_process_start_ticks(778); });
+  check("another namespace", [](TwoImages& images) { images.later().set_pid_namespace(4026531999); });
+  check("another boot", [](TwoImages& images) { images.later().set_boot_id("b boot 16 bytes."); });
+  check("another process", [](TwoImages& images) { images.later().set_pid(4243); });
+  check("the same image twice", [](TwoImages& images) { images.later().set_started_monotonic_ns(1000); });
+  check("an earlier image", [](TwoImages& images) { images.later().set_started_monotonic_ns(999); });
+  check("unknown boots", [](TwoImages& images) {
+    images.later().clear_boot_id();
+    images.first[0].mutable_header()->clear_boot_id();
+  });
+  check("unknown starts", [](TwoImages& images) {
+    images.later().clear_process_start_ticks();
+    images.first[0].mutable_header()->clear_process_start_ticks();
+  });
+}
+
+TEST(Ends, SitesOfReplacedImagesStayApart) {
+  TwoImages images;
+  const json report = json_of(profile_of({images.first, images.second}));
+  EXPECT_EQ(report["sites"][0]["live_bytes"], 100'300 + 600);
+  EXPECT_EQ(report["processes"].size(), 2u);
+  EXPECT_EQ(report["processes"][0]["duration_ns"], 42 * kSecond);
+}
+
+TEST(Missing, TheTailOfAProcessWhoseRegionIsGone) {
+  Messages messages = killed_recording();
+  messages[messages.size() - 2].mutable_snapshot()->set_kind(proto::Snapshot::INTERVAL);
+  for (const bool with_end : {true, false}) {
+    if (!with_end) messages.pop_back();
+    const Profile profile = profile_of({messages});
+    const json report = json_of(profile);
+    EXPECT_EQ(report["processes"][0]["tail_lost"], true);
+    EXPECT_EQ(report["coverage"]["lost_tails"], 1);
+    const std::string text = text_of(profile);
+    EXPECT_TRUE(contains(text,
+                         "process 4242, server: what it did after its last snapshot, 42 s after its start, is lost "
+                         "(one was due every 10 s)"))
+        << text;
+    EXPECT_TRUE(contains(text, "at the last snapshot")) << text;
+    EXPECT_FALSE(contains(text, "Nothing was missed")) << text;
+    EXPECT_FALSE(contains(text, "before the end")) << text;
+    EXPECT_TRUE(contains(text, "up to the last snapshots every allocation")) << text;
+  }
+}
+
+TEST(Missing, NoTailOfAProcessThatSaidItsLastWordOrWasReadAfterItsDeath) {
+  for (const auto kind : {proto::Snapshot::EXIT, proto::Snapshot::EXEC, proto::Snapshot::POST_MORTEM}) {
+    Messages messages = killed_recording();
+    messages.pop_back();
+    messages.back().mutable_snapshot()->set_kind(kind);
+    const Profile profile = profile_of({messages});
+    EXPECT_EQ(json_of(profile)["processes"][0]["tail_lost"], false);
+    EXPECT_EQ(json_of(profile)["coverage"]["lost_tails"], 0);
+    EXPECT_TRUE(contains(text_of(profile), "Nothing was missed"));
+    EXPECT_TRUE(contains(text_of(profile), "Still live when it died"));
+  }
+}
+
+TEST(Missing, NoTailOfARunningProcess) {
+  Messages messages = killed_recording();
+  messages.pop_back();
+  messages.back().mutable_snapshot()->set_kind(proto::Snapshot::INTERVAL);
+  messages[0] = testing::own_header_message();
+  const json report = json_of(profile_of({messages}));
+  EXPECT_EQ(report["processes"][0]["ended"], "running");
+  EXPECT_EQ(report["processes"][0]["tail_lost"], false);
+  EXPECT_EQ(report["processes"][0]["growth_span_ns"], 12 * kSecond);
+}
+
+TEST(Missing, WhatOnlyPrivateMemoryHeld) {
+  Messages messages = killed_recording();
+  messages[messages.size() - 2].mutable_snapshot()->mutable_loss()->set_unshared_records(110);
+  const Profile profile = profile_of({messages});
+  const json coverage = json_of(profile)["coverage"];
+  EXPECT_EQ(coverage["dropped_records"], 110);
+  EXPECT_EQ(coverage["fraction"], 0.5);  // 104 and 6 were recorded.
+  const std::string text = text_of(profile);
+  EXPECT_TRUE(contains(text, "110 allocations: lost in private memory")) << text;
+  EXPECT_TRUE(contains(text, "50 % of the allocations")) << text;
+}
+
+TEST(Missing, NearlyAllIsNotShownAsAll) {
+  Messages messages = killed_recording();
+  messages[messages.size() - 3].mutable_counters()->mutable_counters(0)->set_alloc_blocks(100'000'000);
+  messages[messages.size() - 2].mutable_snapshot()->mutable_loss()->set_dropped_nested(1);
+  const std::string text = text_of(profile_of({messages}));
+  EXPECT_TRUE(contains(text, "99.99 % of the allocations")) << text;
+}
+
+TEST(Missing, WhatHappenedToSnapshotsInBetweenIsNoLoss) {
+  Messages messages = killed_recording();
+  proto::Snapshot& last = *messages[messages.size() - 2].mutable_snapshot();
+  last.set_thinned_snapshots(120);
+  last.mutable_loss()->set_failed_writes(2);
+  last.mutable_loss()->set_skipped_snapshots(3);
+  const Profile profile = profile_of({messages});
+  EXPECT_EQ(json_of(profile)["processes"][0]["thinned_snapshots"], 120);
+  EXPECT_EQ(json_of(profile)["coverage"]["failed_writes"], 2);
+  const std::string text = text_of(profile);
+  EXPECT_TRUE(contains(text, "Nothing was missed")) << text;
+  EXPECT_TRUE(contains(text, "120 older snapshots thinned out")) << text;
+  EXPECT_TRUE(contains(text, "2 snapshots could not be written whole; a later one holds what they held")) << text;
+  EXPECT_TRUE(contains(text, "3 intervals passed without a snapshot")) << text;
 }
 
 TEST(TextReport, HasNoColoursUnlessAsked) {

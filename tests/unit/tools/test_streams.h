@@ -8,10 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "recording/byte_source.h"
+#include "recording/host_identity.h"
 #include "recording/process_recording.h"
 #include "recording/stream_reader.h"
 #include "recording/stream_writer.h"
@@ -30,6 +32,23 @@ inline proto::Message header_message(uint64_t sample_bytes = 1, uint32_t version
   header.set_sample_bytes(sample_bytes);
   header.set_depth_limit(128);
   header.set_started_unix_ns(1'700'000'000'000'000'000);
+  return message;
+}
+
+// The same of the process that runs the test.
+inline proto::Message own_header_message() {
+  proto::Message message = header_message();
+  proto::Header& header = *message.mutable_header();
+  header.set_pid(static_cast<uint32_t>(getpid()));
+  header.set_boot_id(this_boot_id());
+  header.set_pid_namespace(this_pid_namespace());
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 2));
+  std::string field;
+  for (int number = 3; number <= 22; ++number) fields >> field;
+  header.set_process_start_ticks(std::stoull(field));
   return message;
 }
 
@@ -106,6 +125,34 @@ inline proto::Message end_message() {
   message.mutable_end()->set_how(proto::End::EXIT);
   message.mutable_end()->set_exit_status_known(true);
   message.mutable_end()->set_time_ns(11'000'000);
+  return message;
+}
+
+// A snapshot of the small recording's two traces at one time: how much of each has been allocated and freed so far.
+struct TraceState {
+  uint64_t alloc_blocks = 0, alloc_bytes = 0, free_blocks = 0, free_bytes = 0;
+};
+inline void add_snapshot(std::vector<proto::Message>& messages, uint64_t time_ns, const std::vector<TraceState>& states,
+                         proto::Snapshot::Kind kind = proto::Snapshot::INTERVAL) {
+  proto::Message counters;
+  uint32_t trace = 0;
+  for (const TraceState& state : states) {
+    add_counters(counters, ++trace, state.alloc_blocks, state.alloc_bytes, state.free_blocks, state.free_bytes);
+    counters.mutable_counters()->mutable_counters()->rbegin()->set_last_allocated_ns(time_ns);
+  }
+  messages.push_back(counters);
+  proto::Message closing;
+  closing.mutable_snapshot()->set_kind(kind);
+  closing.mutable_snapshot()->set_time_ns(time_ns);
+  closing.mutable_snapshot()->set_sample_bytes(1);
+  messages.push_back(closing);
+}
+
+inline proto::Message signal_message(uint32_t signal, uint64_t time_ns) {
+  proto::Message message;
+  message.mutable_end()->set_how(proto::End::SIGNAL);
+  message.mutable_end()->set_signal(signal);
+  message.mutable_end()->set_time_ns(time_ns);
   return message;
 }
 
