@@ -11,7 +11,7 @@ import time
 
 import tap
 from plain_protobuf import messages
-from seep_test import CASES, LONG, SEEP, SeepTest, clean_environment, only_stream, own_frame
+from seep_test import CASES, LONG, SEEP, RegionTest, only_stream, own_frame
 from surroundings import MIB, MemoryCgroup, in_mount_namespace, need, why_no_unshare
 from told_events import DONE, PROGRAM, Between, ToldTest, Truth, left_regions, preloaded
 
@@ -165,7 +165,7 @@ class OutOfAddressSpace(LeaksUntilKilled):
         self.check_aborted(recording, ("unknown", None))
 
 
-class InALibrary(SeepTest):
+class InALibrary(RegionTest):
     COMMAND = [CASES / "ends_in_library", CASES / "crashing_plugin.so"]
 
     def check(self, recording, process_end):
@@ -249,7 +249,7 @@ class WhileOthersAllocate(ToldTest):
             self.assertEqual(left_regions(self.pid), [])
 
 
-class Images(SeepTest):
+class Images(RegionTest):
     """Process images that look alike from outside are never mixed."""
 
     def check_chain(self, recording, images):
@@ -279,7 +279,7 @@ class Images(SeepTest):
                                      ["same.2.seep", "same.3.seep", "same.4.seep", "same.5.seep", "same.seep"])
 
 
-class FailedExec(SeepTest):
+class FailedExec(RegionTest):
     """An exec that fails ends nothing: what comes after it is recorded as what came before, whatever the end."""
 
     def check(self, recording, ended):
@@ -342,7 +342,6 @@ class ReusedPid(ToldTest):
 
     def test_two_streams(self):
         need(self, why_no_unshare("--pid", "--fork"))
-        self.addCleanup(lambda: [region.unlink() for region in left_regions(1)])
         for mount_proc in (False, True):
             for killed in (False, True):
                 with self.subTest(mount_proc=mount_proc, killed=killed):
@@ -352,7 +351,7 @@ class ReusedPid(ToldTest):
                     self.check_both(recording, truths, "unknown" if killed else "exit")
 
 
-class Vfork(SeepTest):
+class Vfork(RegionTest):
     def test_children_in_their_parents_memory(self):
         """What they allocate is the parent's, and their end is not."""
         path, result = self.record([CASES / "vfork_children", CASES / "no_leak"])
@@ -371,7 +370,7 @@ class Vfork(SeepTest):
         self.assertEqual({process["ended"] for process in whole["processes"]}, {"exit"})
 
 
-class ForkInAHandler(SeepTest):
+class ForkInAHandler(RegionTest):
     """A handler that forks in the middle of a hook: no child writes where its parent does."""
 
     CHILDREN = 1000 if LONG else 60

@@ -15,7 +15,7 @@ import struct
 import subprocess
 import time
 
-from seep_test import CASES, PRELOAD, SEEP, SeepTest, clean_environment, own_frame
+from seep_test import CASES, PRELOAD, SEEP, RegionTest, clean_environment, own_frame
 
 PROGRAM = CASES / "told_events"
 THREADS = 4
@@ -195,7 +195,7 @@ def told_sites(report):
     return sites
 
 
-class ToldTest(SeepTest):
+class ToldTest(RegionTest):
     """A test of one such program at a time: its life, up to its end."""
 
     def setUp(self):
@@ -214,8 +214,6 @@ class ToldTest(SeepTest):
         if self.pipe is not None:
             self.pipe.close()
             self.pipe = None
-        for region in left_regions(self.pid) if self.pid else ():
-            region.unlink()
 
     def start(self, command_for, record=RECORD, **how):
         """Starts the command that `command_for` makes of the pipe's number, and waits for its first record."""
