@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <memory>
 
 #include "error.h"
@@ -58,6 +59,19 @@ uint64_t parse_size(const std::string& option, const std::string& text) {
                           value <= std::numeric_limits<uint64_t>::max() >> shift;
   if (!understood) throw Error(ExitCode::kUsage, option + ": '" + text + "' is no size, such as 4096, 512k or 2m");
   return value << shift;
+}
+
+std::chrono::nanoseconds parse_duration(const std::string& option, const std::string& text) {
+  static const std::map<std::string, uint64_t> kUnits = {
+      {"ns", 1},           {"us", 1'000},         {"ms", 1'000'000},       {"s", 1'000'000'000},
+      {"", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
+  constexpr uint64_t kMostNs = std::numeric_limits<int64_t>::max();
+  uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto unit = kUnits.find(std::string(end, text.data() + text.size()));
+  const bool understood = failed == std::errc() && value > 0 && unit != kUnits.end() && value <= kMostNs / unit->second;
+  if (!understood) throw Error(ExitCode::kUsage, option + ": '" + text + "' is no time, such as 10s, 500ms or 2m");
+  return std::chrono::nanoseconds(value * unit->second);
 }
 
 bool wants_color(int fd) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ void set_usage(CLI::App& app, const std::string& usage);
 
 // "512k" -> 524288; suffixes k, m, g. Throws an Error (kUsage) that names the option.
 uint64_t parse_size(const std::string& option, const std::string& text);
+
+// "500ms" -> 500,000,000; units ns, us, ms, s, m, h; none: seconds. Throws an Error (kUsage) that names the option.
+std::chrono::nanoseconds parse_duration(const std::string& option, const std::string& text);
 
 // Whether the stream with this descriptor is a terminal that wants colours.
 bool wants_color(int fd);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `seep report`: reads recordings and shows what was still live. Reads only.
+// `seep report`: reads recordings and shows what was still live. What dead processes left in their regions is folded
+// into their streams before; nothing of a running one is changed.
 #include <unistd.h>
 
 #include <optional>
@@ -12,6 +13,8 @@
 #include "formats/human.h"
 #include "leaks/profile.h"
 #include "recording/recording.h"
+#include "recording/region_search.h"
+#include "recovery/fold.h"
 
 namespace seep {
 namespace {
@@ -20,6 +23,7 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  seep report                         the newest recording in this directory\n"
     "  seep report seep.server.4242        a recording: a directory of streams\n"
+    "  seep report --orphans               what dead processes left in shared memory (seep clean removes it)\n"
     "  seep report --format json FILE.seep | jq '.sites[0]'\n"
     "\n"
     "Exit status: 0 shown, 2 wrong usage, 3 a recording (or a part of it) could not be read, or nothing was "
@@ -30,6 +34,7 @@ struct Arguments {
   std::string format = "text";
   std::optional<size_t> top;
   bool full = false;
+  bool orphans = false;
 };
 
 // False: help was asked for, and printed.
@@ -41,14 +46,30 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
   app.add_option("--format", arguments.format, "text (default) or json");
   app.add_option("--top", arguments.top, "show only the first N sites")->type_name("N");
   app.add_flag("--full", arguments.full, "all sites, whole stacks, runtime frames too");
+  app.add_flag("--orphans", arguments.orphans,
+               "what dead processes left in shared memory; PATH then is where regions lie (default: /dev/shm)");
   app.footer(kExamples);
   return !parse_arguments(app, words);
 }
 
-std::string command_words(const std::vector<std::string>& paths) {
-  std::string words;
-  for (const std::string& path : paths) words += (words.empty() ? "" : " ") + shell_quoted(path);
+std::string command_words(const Arguments& arguments) {
+  std::string words = arguments.orphans ? "--orphans" : "";
+  for (const std::string& path : arguments.paths) words += (words.empty() ? "" : " ") + shell_quoted(path);
   return words;
+}
+
+Recording load(Arguments& arguments) {
+  if (!arguments.orphans) {
+    if (arguments.paths.empty()) arguments.paths.push_back(newest_recording());
+    fold_before_reading(arguments.paths);
+    return load_recording(arguments.paths);
+  }
+  if (arguments.paths.empty()) arguments.paths.push_back(kRegionDirectory);
+  Recording recording = load_orphans(arguments.paths);
+  if (recording.processes.empty() && recording.problems.empty()) {
+    throw Error(ExitCode::kUnreadable, arguments.paths.front(), "holds nothing that a dead process left");
+  }
+  return recording;
 }
 
 }  // namespace
@@ -60,9 +81,7 @@ int report_command(const std::vector<std::string>& words) {
   if (format == nullptr) {
     throw Error(ExitCode::kUsage, "--format: '" + arguments.format + "' is neither text nor json");
   }
-  if (arguments.paths.empty()) arguments.paths.push_back(newest_recording());
-
-  const Recording recording = load_recording(arguments.paths);
+  const Recording recording = load(arguments);
   for (const Error& problem : recording.problems) {
     write_output(STDERR_FILENO, std::string("seep: ") + problem.what() + "\n");
   }
@@ -79,7 +98,7 @@ int report_command(const std::vector<std::string>& words) {
                 {.top = arguments.top,
                  .full = arguments.full,
                  .color = wants_color(STDOUT_FILENO),
-                 .next_command_paths = command_words(arguments.paths)},
+                 .next_command_paths = command_words(arguments)},
                 output);
   write_output(STDOUT_FILENO, output);
   const bool whole = recording.problems.empty() && profile.observed();

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -20,18 +22,20 @@
 #include "formats/human.h"
 #include "launch/child.h"
 #include "launch/environment.h"
-#include "launch/fold_regions.h"
+#include "launch/oom_kills.h"
 #include "launch/own_stream.h"
 #include "launch/preload_library.h"
 #include "launch/program.h"
 #include "launch/recording_directory.h"
 #include "leaks/process_summary.h"
 #include "recording/recording.h"
+#include "recovery/region_keeper.h"
 
 namespace seep {
 namespace {
 
 constexpr size_t kShortReportSites = 3;
+constexpr std::chrono::nanoseconds kDefaultInterval = std::chrono::seconds(10);  // As the preload has it.
 
 constexpr char kExamples[] =
     "Examples:\n"
@@ -51,6 +55,9 @@ struct Arguments {
   std::vector<std::string> command;
 
   uint64_t sample_bytes() const { return sample.empty() ? 1 : parse_size("--sample", sample); }
+  std::chrono::nanoseconds snapshot_interval() const {
+    return interval.empty() ? kDefaultInterval : parse_duration("--interval", interval);
+  }
 };
 
 // Where CMD begins: behind `--`, or at the first word that is neither an option nor an option's value. Its own options
@@ -63,16 +70,6 @@ size_t command_start(CLI::App& app, const std::vector<std::string>& words) {
     if (option != nullptr && option->get_expected_max() > 0 && option->get_type_size() > 0) ++index;
   }
   return words.size();
-}
-
-void check_interval(const std::string& interval) {
-  if (interval.empty()) return;
-  const size_t digits = interval.find_first_not_of("0123456789");
-  const std::string unit = digits == std::string::npos ? "" : interval.substr(digits);
-  const bool number = digits != 0 && std::stold(interval) > 0;
-  const auto units = {"", "ns", "us", "ms", "s", "m", "h"};
-  if (number && std::find(units.begin(), units.end(), unit) != units.end()) return;
-  throw Error(ExitCode::kUsage, "--interval: '" + interval + "' is no time, such as 10s, 500ms or 2m");
 }
 
 // False: help was asked for, and printed.
@@ -97,8 +94,8 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
   if (arguments.command.empty()) throw Error(ExitCode::kUsage, "no command to run (see seep run --help)");
   if (arguments.exact && !arguments.sample.empty())
     throw Error(ExitCode::kUsage, "--exact and --sample exclude each other");
-  check_interval(arguments.interval);
-  (void)arguments.sample_bytes();  // Throws where it is no size.
+  (void)arguments.snapshot_interval();  // Both throw where it is none.
+  (void)arguments.sample_bytes();
   return true;
 }
 
@@ -118,9 +115,9 @@ class Run {
     if (!directory) directory.emplace(default_directory(child.pid()), arguments_.force);
     if (forecast_.not_observed) say_not_observed(*forecast_.not_observed);
     start(child, *directory);
-    const ChildEnd end = child.wait();
+    const ChildEnd end = watch(child, directory->path());
     try {
-      finish(child.pid(), *directory, end);
+      finish(child, *directory, end);
     } catch (const std::exception& error) {
       say(error.what());
     }
@@ -165,11 +162,22 @@ class Run {
     directory.keep();
   }
 
-  void finish(pid_t pid, RecordingDirectory& directory, const ChildEnd& end) {
+  // Meanwhile its snapshots are taken here, so that an idle program has them, too.
+  ChildEnd watch(Child& child, const std::string& directory) const {
+    RegionKeeper regions(directory);
+    const auto kills_before = oom_kills();
+    ChildEnd end = child.wait(arguments_.snapshot_interval(), [&] { regions.look(); });
+    const auto kills = oom_kills();
+    end.oom_killed = end.signalled && end.signal == SIGKILL && kills_before && kills && *kills > *kills_before;
+    regions.finish();
+    return end;
+  }
+
+  void finish(const Child& child, RecordingDirectory& directory, const ChildEnd& end) {
+    const pid_t pid = child.pid();
     const bool loaded = directory.announced(pid);
     directory.remove_announce_file();
-    fold_regions(directory.path());
-    std::optional<proto::NotObserved> why = finish_stream(directory.path(), pid, end);
+    std::optional<proto::NotObserved> why = finish_stream(directory.path(), {pid, child.start_ticks()}, end);
     if (why) say_not_observed(*why);
     if (forecast_.not_observed) {
       stub(pid, directory, end, *forecast_.not_observed);

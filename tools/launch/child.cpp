@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "launch/elf_facts.h"
+#include "recording/process_liveness.h"
 
 namespace seep {
 namespace {
@@ -75,6 +76,11 @@ std::vector<char*> argument_pointers(std::vector<std::string>& words) {
   return pointers;
 }
 
+timespec until(std::chrono::nanoseconds left) {
+  const int64_t count = std::max<int64_t>(left.count(), 0);
+  return {.tv_sec = count / 1'000'000'000, .tv_nsec = count % 1'000'000'000};
+}
+
 // Returns with errno set.
 void replace_image(const std::string& path, std::vector<std::string> command) {
   execv(path.c_str(), argument_pointers(command).data());
@@ -102,6 +108,7 @@ Child::Child() {
   if (pid_ == 0) run_in_child();
   close(request_[0]);
   close(answer_[1]);
+  start_ticks_ = start_ticks_of(static_cast<uint32_t>(pid_));
 }
 
 Child::~Child() {
@@ -148,18 +155,35 @@ void Child::execute(const std::string& path, const std::vector<std::string>& com
               missing ? "not found (or its interpreter)" : std::string("cannot be executed: ") + std::strerror(cause));
 }
 
+std::optional<ChildEnd> Child::ended() {
+  int status = 0;
+  const pid_t ended = waitpid(pid_, &status, WNOHANG);
+  if (ended < 0 && errno != EINTR) throw system_error("cannot wait for the program");
+  if (ended != pid_) return std::nullopt;
+  reaped_ = true;
+  if (WIFSIGNALED(status)) return ChildEnd{.signalled = true, .signal = WTERMSIG(status)};
+  return ChildEnd{.exit_status = WEXITSTATUS(status)};
+}
+
 ChildEnd Child::wait() {
+  return wait(std::chrono::hours(1), [] {});
+}
+
+ChildEnd Child::wait(std::chrono::nanoseconds interval, const std::function<void()>& tick) {
+  using Clock = std::chrono::steady_clock;
+  auto next_tick = Clock::now() + interval;
   while (true) {
-    int status = 0;
-    const pid_t ended = waitpid(pid_, &status, WNOHANG);
-    if (ended == pid_) {
-      reaped_ = true;
-      if (WIFSIGNALED(status)) return {.signalled = true, .signal = WTERMSIG(status)};
-      return {.exit_status = WEXITSTATUS(status)};
+    if (const std::optional<ChildEnd> end = ended()) return *end;
+    const auto now = Clock::now();
+    if (now >= next_tick) {
+      tick();
+      const auto after = Clock::now();
+      // At most a fifth of a processor's time.
+      next_tick = after + std::max<Clock::duration>(interval, 4 * (after - now));
     }
-    if (ended < 0 && errno != EINTR) throw system_error("cannot wait for the program");
+    const timespec timeout = until(next_tick - Clock::now());
     siginfo_t signal;
-    if (sigwaitinfo(&taken_signals_, &signal) > 0) forward(signal);
+    if (sigtimedwait(&taken_signals_, &signal, &timeout) > 0) forward(signal);
   }
 }
 

@@ -7,7 +7,11 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <csignal>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,8 +20,9 @@ namespace seep {
 
 struct ChildEnd {
   bool signalled = false;
-  int exit_status = 0;  // Unless signalled.
-  int signal = 0;       // If signalled.
+  int exit_status = 0;      // Unless signalled.
+  int signal = 0;           // If signalled.
+  bool oom_killed = false;  // By SIGKILL, and the kernel counted an OOM kill meanwhile.
 
   // As a shell says it: 128+N for signal N.
   int status() const { return signalled ? 128 + signal : exit_status; }
@@ -32,12 +37,14 @@ class Child {
   ~Child();  // One that was never executed is gone without a trace.
 
   pid_t pid() const { return pid_; }
+  uint64_t start_ticks() const { return start_ticks_; }  // Field 22 of its /proc/PID/stat; 0 where unreadable.
 
   // Executes `path`. Throws an Error (kNotFound, kNotExecutable) where the kernel refuses; the child is gone then.
   void execute(const std::string& path, const std::vector<std::string>& command,
                const std::vector<std::pair<std::string, std::string>>& environment);
 
-  // Forwards signals until the child ends.
+  // Forwards signals until the child ends. Meanwhile calls `tick` so often, or less often where that takes long.
+  ChildEnd wait(std::chrono::nanoseconds interval, const std::function<void()>& tick);
   ChildEnd wait();
 
  private:
@@ -45,7 +52,10 @@ class Child {
   void reap();
   void forward(const siginfo_t& signal) const;
 
+  std::optional<ChildEnd> ended();
+
   pid_t pid_ = -1;
+  uint64_t start_ticks_ = 0;
   bool reaped_ = false;
   int request_[2];  // To the child: what to execute.
   int answer_[2];   // From the child: the errno of a failed execve; closed by a good one.

@@ -61,6 +61,7 @@ proto::Message end_of(const ChildEnd& end, uint64_t started_monotonic_ns) {
   if (end.signalled) {
     content.set_how(proto::End::SIGNAL);
     content.set_signal(static_cast<uint32_t>(end.signal));
+    content.set_oom_killed(end.oom_killed);
   } else {
     content.set_how(proto::End::EXIT);
     content.set_exit_status(end.exit_status);
@@ -81,8 +82,15 @@ void write_and_close(int fd, const std::string& path, const std::string& bytes) 
   close(fd);
 }
 
-// The stream of the process's last image, if it has one without an End.
-std::unique_ptr<ProcessRecording> unfinished_stream(const std::string& directory, pid_t pid) {
+bool is_of(const proto::Header& header, const ProcessKey& process) {
+  const bool same_start = process.start_ticks == 0 || header.process_start_ticks() == 0 ||
+                          header.process_start_ticks() == process.start_ticks;
+  return header.pid() == static_cast<uint32_t>(process.pid) && header.pid_namespace() == this_pid_namespace() &&
+         same_start;
+}
+
+// The stream of the process's last image.
+std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, const ProcessKey& wanted) {
   std::unique_ptr<ProcessRecording> last;
   for (const std::string& path : streams_in(directory)) {
     std::unique_ptr<ProcessRecording> process;
@@ -93,7 +101,7 @@ std::unique_ptr<ProcessRecording> unfinished_stream(const std::string& directory
       continue;  // The report that follows will say so.
     }
     const proto::Header& header = process->header();
-    if (header.pid() != static_cast<uint32_t>(pid) || header.pid_namespace() != this_pid_namespace()) continue;
+    if (!is_of(header, wanted)) continue;
     if (last == nullptr || header.started_monotonic_ns() > last->header().started_monotonic_ns()) {
       last = std::move(process);
     }
@@ -118,8 +126,9 @@ void write_stub(const StubFacts& facts, const ChildEnd& end) {
   write_and_close(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), path, stream.bytes());
 }
 
-std::optional<proto::NotObserved> finish_stream(const std::string& directory, pid_t pid, const ChildEnd& end) {
-  const auto process = unfinished_stream(directory, pid);
+std::optional<proto::NotObserved> finish_stream(const std::string& directory, const ProcessKey& wanted,
+                                                const ChildEnd& end) {
+  const auto process = last_stream(directory, wanted);
   if (process == nullptr) return std::nullopt;
   if (!process->end()) {
     StreamWriter tail(process->next_sequence);

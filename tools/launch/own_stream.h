@@ -29,9 +29,15 @@ struct StubFacts {
 // A stream of a Header and an End. Throws an Error where it cannot be written.
 void write_stub(const StubFacts& facts, const ChildEnd& end);
 
+struct ProcessKey {
+  pid_t pid = 0;
+  uint64_t start_ticks = 0;  // 0: unknown.
+};
+
 // Puts an End to the stream of the process's last image, where it lacks one. What that stream says about not being
 // observed is returned.
-std::optional<proto::NotObserved> finish_stream(const std::string& directory, pid_t pid, const ChildEnd& end);
+std::optional<proto::NotObserved> finish_stream(const std::string& directory, const ProcessKey& process,
+                                                const ChildEnd& end);
 
 uint64_t clock_ns(clockid_t clock);
 

@@ -62,6 +62,18 @@ bool maps_region(const ProcessMaps& maps, const RegionFacts& region) {
   });
 }
 
+// Whether it is in a pid namespace inside that of /proc: then it has more than one number. True where unreadable.
+bool may_be_nested(const std::string& proc, const std::string& pid) {
+  std::ifstream file(proc + "/" + pid + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("NSpid:")) continue;
+    std::istringstream numbers(line.substr(6));
+    std::string first, second;
+    return !(numbers >> first) || (numbers >> second);
+  }
+  return true;
+}
+
 bool is_number(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
@@ -96,7 +108,10 @@ Liveness LivenessJudge::by_all_processes(const RegionFacts& region) {
   if (mapped_names_.contains(region.recorded_name()) || mapped_inodes_.contains(inode_key(region))) {
     return Liveness::kAlive;
   }
-  return saw_all_ && view_.pid_namespace == kInitialPidNamespace ? Liveness::kDead : Liveness::kUndecided;
+  // Whoever maps it is in its namespace, so what cannot be looked into outside all others is none of them.
+  const bool is_nested = region.ready && region.identity.pid_namespace != 0;
+  const bool sure = view_.pid_namespace == kInitialPidNamespace && (is_nested ? saw_all_nested_ : saw_all_);
+  return sure ? Liveness::kDead : Liveness::kUndecided;
 }
 
 // Where /proc hides processes from other users (hidepid), the first one is hidden, too.
@@ -104,22 +119,31 @@ void LivenessJudge::look_at_all_processes() {
   looked_at_ = std::chrono::steady_clock::now();
   mapped_names_.clear();
   mapped_inodes_.clear();
-  bool saw_first = false, refused = false;
+  bool saw_first = false;
+  saw_all_ = saw_all_nested_ = true;
   std::error_code failed;
   std::filesystem::directory_iterator entries(view_.proc, failed);
   for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
     const std::string pid = entries->path().filename().string();
     if (!is_number(pid)) continue;
-    const ProcessMaps maps = read_maps(view_.proc, pid);
-    refused = refused || maps.state == ProcessMaps::State::kRefused;
-    saw_first = saw_first || (pid == "1" && maps.state == ProcessMaps::State::kRead);
-    for (const Mapping& mapping : maps.mappings) {
-      if (!mapping.path.ends_with(".region")) continue;
-      mapped_names_.insert(base_name(mapping.path));
-      mapped_inodes_.insert(inode_key(mapping));
-    }
+    saw_first = saw_first || pid == "1";
+    look_at(pid);
   }
-  saw_all_ = saw_first && !refused && !failed;
+  if (saw_first && !failed) return;
+  saw_all_ = saw_all_nested_ = false;
+}
+
+void LivenessJudge::look_at(const std::string& pid) {
+  const ProcessMaps maps = read_maps(view_.proc, pid);
+  if (maps.state == ProcessMaps::State::kRefused) {
+    saw_all_ = false;
+    saw_all_nested_ = saw_all_nested_ && !may_be_nested(view_.proc, pid);
+  }
+  for (const Mapping& mapping : maps.mappings) {
+    if (!mapping.path.ends_with(".region")) continue;
+    mapped_names_.insert(base_name(mapping.path));
+    mapped_inodes_.insert(inode_key(mapping));
+  }
 }
 
 bool is_running(const ProcessRecording& process) {
@@ -131,5 +155,7 @@ bool is_running(const ProcessRecording& process) {
   const ProcessStatus status = status_of(view.proc, header.pid());
   return status.start_ticks == header.process_start_ticks() && status.runs();
 }
+
+uint64_t start_ticks_of(uint32_t pid) { return status_of("/proc", pid).start_ticks; }
 
 }  // namespace seep

@@ -35,11 +35,13 @@ class LivenessJudge {
   Liveness by_pid(const RegionFacts& region) const;
   Liveness by_all_processes(const RegionFacts& region);
   void look_at_all_processes();
+  void look_at(const std::string& pid);
 
   Viewpoint view_;
   // What all processes had mapped; true of the regions that were read before.
   std::chrono::steady_clock::time_point looked_at_{};
   bool saw_all_ = false;
+  bool saw_all_nested_ = false;  // All that are in pid namespaces inside the one of `proc`.
   absl::flat_hash_set<std::string> mapped_names_;
   absl::flat_hash_set<std::string> mapped_inodes_;
 };
@@ -47,5 +49,8 @@ class LivenessJudge {
 // For a stream without a region. True only where it is certain: the same boot, the same pid namespace, a process of
 // that number that started at that time and is no zombie.
 bool is_running(const ProcessRecording& process);
+
+// When a process started: Header.process_start_ticks; 0 where it cannot be read.
+uint64_t start_ticks_of(uint32_t pid);
 
 }  // namespace seep

@@ -109,6 +109,18 @@ void load_directory(Recording& recording, const std::string& directory) {
   }
 }
 
+// Processes that died before they had made their stream, which was to be in or below the working directory.
+size_t orphans_of_this_directory() {
+  std::error_code failed;
+  const std::string here = (fs::current_path(failed) / "").string();
+  LivenessJudge judge;
+  const auto regions = regions_in(kRegionDirectory).regions;
+  return static_cast<size_t>(std::count_if(regions.begin(), regions.end(), [&](const RegionFacts& region) {
+    return region.ready && std::string(region.identity.stream_path).starts_with(here) &&
+           judge.judge(region) != Liveness::kAlive;
+  }));
+}
+
 }  // namespace
 
 std::vector<std::string> streams_in(const std::string& directory) {
@@ -132,10 +144,15 @@ std::string newest_recording() {
     newest = time;
     path = entry.path().filename().string();
   }
-  if (!newest) {
-    throw Error(ExitCode::kUnreadable, "no recording (seep.*/ or *.seep) in the working directory: name its path");
+  if (newest) return path;
+  const size_t orphans = orphans_of_this_directory();
+  if (orphans > 0) {
+    throw Error(ExitCode::kUnreadable,
+                absl::StrFormat("no recording in the working directory yet, but %u process%s that %s to record here "
+                                "ended early: seep report --orphans",
+                                orphans, orphans == 1 ? "" : "es", orphans == 1 ? "was" : "were"));
   }
-  return path;
+  throw Error(ExitCode::kUnreadable, "no recording (seep.*/ or *.seep) in the working directory: name its path");
 }
 
 namespace {
@@ -183,6 +200,56 @@ std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vect
   }
 }
 
+namespace {
+
+void sort_by_start(Recording& recording) {
+  std::stable_sort(recording.processes.begin(), recording.processes.end(), [](const auto& left, const auto& right) {
+    return left->header().started_unix_ns() < right->header().started_unix_ns();
+  });
+}
+
+// The stream that a region was written to, if it is there.
+std::unique_ptr<ProcessRecording> stream_of(const RegionFacts& region) {
+  const fs::path recorded = region.identity.stream_path;
+  for (const fs::path& path : {fs::path(region.path).parent_path() / recorded.filename(), recorded}) {
+    std::error_code failed;
+    if (!fs::is_regular_file(fs::symlink_status(path, failed)) || fs::file_size(path, failed) == 0) continue;
+    try {
+      std::unique_ptr<ProcessRecording> process = read_stream(path.string());
+      if (same_recording(region.identity, process->header())) return process;
+    } catch (const Error&) {
+      continue;  // Another's, or nothing in it is whole: the region knows it all.
+    }
+  }
+  return nullptr;
+}
+
+void load_orphan(Recording& recording, const RegionFacts& region, LivenessJudge& judge) {
+  if (is_known(recording, region.identity)) return;
+  std::unique_ptr<ProcessRecording> process = stream_of(region);
+  if (process == nullptr) return load_region_if_unknown(recording, region, judge);
+  const bool healed = apply_region(*process, region, recording.problems);
+  report_problems(*process, healed, recording.problems);
+  recording.processes.push_back(std::move(process));
+}
+
+}  // namespace
+
+Recording load_orphans(const std::vector<std::string>& directories) {
+  Recording recording;
+  recording.paths = directories;
+  LivenessJudge judge;
+  for (const std::string& directory : directories) {
+    RegionListing listing = regions_in(directory);
+    for (const RegionFacts& region : listing.regions) {
+      if (region.ready && judge.judge(region) != Liveness::kAlive) load_orphan(recording, region, judge);
+    }
+    recording.problems.insert(recording.problems.end(), listing.problems.begin(), listing.problems.end());
+  }
+  sort_by_start(recording);
+  return recording;
+}
+
 Recording load_recording(const std::vector<std::string>& paths) {
   Recording recording;
   recording.paths = paths;
@@ -198,9 +265,7 @@ Recording load_recording(const std::vector<std::string>& paths) {
       recording.problems.push_back(error);
     }
   }
-  std::stable_sort(recording.processes.begin(), recording.processes.end(), [](const auto& left, const auto& right) {
-    return left->header().started_unix_ns() < right->header().started_unix_ns();
-  });
+  sort_by_start(recording);
   return recording;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recording: the streams that belong together, found, opened and read.
 //
-// Reading never changes anything: no file is written, removed or folded. A stream that cannot be read, or only in part,
-// is a problem beside the others, which are read all the same.
+// Nothing is changed here: no file is written, removed or folded (recovery/fold.h does that before). A stream that
+// cannot be read, or only in part, is a problem beside the others, which are read all the same.
 #pragma once
 
 #include <memory>
@@ -23,13 +23,18 @@ struct Recording {
 // A path is a stream, or a directory with streams (not looked for any deeper).
 Recording load_recording(const std::vector<std::string>& paths);
 
+// What dead processes, and such as may be dead, left in the regions that lie in these directories, with their streams
+// where those are. Regions of running ones are left out.
+Recording load_orphans(const std::vector<std::string>& directories);
+
 // One stream; where it is damaged, the problems say so. Throws an Error where nothing of it can be read.
 std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems);
 
 // The streams of a directory, sorted; an Error where it cannot be read.
 std::vector<std::string> streams_in(const std::string& directory);
 
-// The newest `seep.*` directory with streams, or `.seep` file, in the working directory; an Error where there is none.
+// The newest `seep.*` directory with streams, or `.seep` file, in the working directory; an Error where there is none,
+// which says so where processes that recorded here left regions all the same.
 std::string newest_recording();
 
 }  // namespace seep

@@ -140,22 +140,29 @@ SnapshotKind kind_of_reading(Liveness liveness) {
   return liveness == Liveness::kAlive ? SnapshotKind::kRequest : SnapshotKind::kPostMortem;
 }
 
-bool apply_region(ProcessRecording& process, std::vector<Error>& problems) {
-  std::optional<RegionFacts> facts;
+bool apply_region(ProcessRecording& process, const RegionFacts& facts, std::vector<Error>& problems) {
   try {
-    facts = find_region(process);
-    if (!facts) return false;
-    const RegionFile region(facts->path);
+    const RegionFile region(facts.path);
     if (!same_recording(region.identity(), process.header())) return false;
-    MemorySource source(region.encode(kind_of_reading(LivenessJudge().judge(*facts)), process.next_sequence));
+    MemorySource source(region.encode(kind_of_reading(LivenessJudge().judge(facts)), process.next_sequence));
     StreamReader reader(source);
     for (proto::Message message; reader.next(message);) process.apply(message, reader.message_offset());
     if (region.problem()) problems.push_back(*region.problem());
     return !region.problem();
   } catch (const Error& error) {
     std::error_code failed;
-    const bool gone = facts && !std::filesystem::exists(std::filesystem::symlink_status(facts->path, failed));
-    if (!gone) problems.push_back(error);
+    // Its process may have ended meanwhile, and taken it with it.
+    if (std::filesystem::exists(std::filesystem::symlink_status(facts.path, failed))) problems.push_back(error);
+    return false;
+  }
+}
+
+bool apply_region(ProcessRecording& process, std::vector<Error>& problems) {
+  try {
+    const std::optional<RegionFacts> facts = find_region(process);
+    return facts && apply_region(process, *facts, problems);
+  } catch (const Error& error) {
+    problems.push_back(error);
     return false;
   }
 }

@@ -62,8 +62,10 @@ std::optional<RegionFacts> find_region(const ProcessRecording& process);
 // The kind of a snapshot that is made of a region by a reader.
 SnapshotKind kind_of_reading(Liveness liveness);
 
-// Applies what the region knows beyond the stream, if it is still there. Nothing is written. Problems are appended.
-// True if the region was there, and all that the stream had lost is known again.
+// Applies what its region knows beyond the stream, as long as it is there. Nothing is written. Problems are appended.
+// True if all that the end of the stream may have lost is known again.
+bool apply_region(ProcessRecording& process, const RegionFacts& facts, std::vector<Error>& problems);
+// The same, with the region that find_region() finds.
 bool apply_region(ProcessRecording& process, std::vector<Error>& problems);
 
 }  // namespace seep

@@ -274,10 +274,10 @@ TEST(OwnStream, AnEndIsPutToTheStreamOfTheLastImageThatLacksOne) {
   messages.pop_back();
   messages[0].mutable_header()->set_pid_namespace(this_pid_namespace());
   const std::string path = directory.write("server.seep", testing::stream_of(messages));
-  EXPECT_FALSE(finish_stream(directory.path(), 1, {}).has_value());
+  EXPECT_FALSE(finish_stream(directory.path(), {1}, {}).has_value());
   EXPECT_FALSE(load_recording({path}).processes[0]->end().has_value()) << "another process's end";
-  finish_stream(directory.path(), 4242, {.signalled = true, .signal = 11});
-  finish_stream(directory.path(), 4242, {.signalled = true, .signal = 11});
+  finish_stream(directory.path(), {4242}, {.signalled = true, .signal = 11});
+  finish_stream(directory.path(), {4242}, {.signalled = true, .signal = 11});
   const Recording recording = load_recording({path});
   EXPECT_TRUE(recording.problems.empty());
   ASSERT_TRUE(recording.processes[0]->end().has_value());

@@ -94,9 +94,10 @@ class MadeProc {
     directory_.write(pid + "/stat", stat);
   }
   // As the kernel does it with EACCES: here what cannot be read is a directory, since root may read all files.
-  void add_unreadable(const std::string& pid, const std::string& stat) const {
+  void add_unreadable(const std::string& pid, const std::string& stat, const std::string& status = "") const {
     fs::create_directories(directory_.path(pid + "/maps"));
     directory_.write(pid + "/stat", stat);
+    directory_.write(pid + "/status", status);
   }
 
  private:
@@ -214,6 +215,13 @@ TEST(Liveness, OtherNamespacesAreDecidedOnlyWhereAllProcessesAreSeen) {
   initial.add("500", others);
   initial.add_unreadable("501", "");
   EXPECT_EQ(judged(initial, facts), Liveness::kUndecided) << "one could not be looked into";
+  initial.add_unreadable("501", "", "Name:\tx\nNSpid:\t501\t7\n");
+  EXPECT_EQ(judged(initial, facts), Liveness::kUndecided) << "and is in some container";
+  initial.add_unreadable("501", "", "Name:\tx\nNSpid:\t501\n");
+  EXPECT_EQ(judged(initial, facts), Liveness::kDead) << "and is in none";
+  RegionFacts unknown = facts;
+  unknown.ready = false;
+  EXPECT_EQ(judged(initial, unknown), Liveness::kUndecided) << "a region that does not say whose it is";
 
   const MadeProc hidden(kInitialPidNamespace);  // Mounted with hidepid: without the first process.
   hidden.add("500", others);
@@ -231,8 +239,6 @@ TEST(Liveness, ProcessesAreLookedAtAgainForARegionThatWasReadLater) {
   proc.add("1", "");
   proc.add("500", maps_line("/lib/libc.so.6"));
   LivenessJudge judge(proc.view());
-  EXPECT_EQ(judge.judge(facts_of(9, kForeignNamespace)), Liveness::kUndecided);
-  proc.add("1", maps_line("/sbin/init"));
   EXPECT_EQ(judge.judge(facts_of(9, kForeignNamespace)), Liveness::kDead);
   proc.add("500", maps_line("/dev/shm/seep.42.abc.region"));
   EXPECT_EQ(judge.judge(facts_of(9, kForeignNamespace)), Liveness::kAlive);

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Folding regions into streams.
+#include "recovery/fold.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "error.h"
+#include "recording/recording.h"
+#include "recording/region_file.h"
+#include "recording/region_search.h"
+#include "recording/stream_reader.h"
+#include "recovery/acting_as.h"
+#include "recovery/region_claim.h"
+#include "recovery/region_writer.h"
+#include "recovery/stream_place.h"
+#include "recovery/stream_tail.h"
+
+namespace seep {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error cannot(const std::string& path, const std::string& why) { return Error(ExitCode::kUnreadable, path, why); }
+
+// By its permissions, even for root: who has taken all write permission away wants it left alone.
+bool is_writable(const std::string& path) {
+  constexpr mode_t kAnyWrite = S_IWUSR | S_IWGRP | S_IWOTH;
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && (status.st_mode & kAnyWrite) != 0 &&
+         faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
+}
+
+void check_writable(const std::string& path) {
+  if (!is_writable(path)) throw cannot(path, "cannot be written");
+}
+
+std::string directory_of(const std::string& path) { return fs::path(path).parent_path().string(); }
+
+// Whether the process made the file that lies here, or it is a copy.
+bool is_original(const RegionFacts& region) {
+  struct stat status;
+  return region.path == region.identity.region_path ||
+         (stat(region.identity.region_path, &status) == 0 && status.st_dev == region.device &&
+          status.st_ino == region.inode);
+}
+
+// One fold, from the open region to its removal. All but the opening is done as the region's owner.
+class Fold {
+ public:
+  Fold(FileSource& file, const RegionFacts& facts, const FoldRequest& request)
+      : file_(file), facts_(facts), request_(request), region_(file) {
+    if (region_.problem() && !request.damaged_too) throw *region_.problem();
+    check_writable(directory_of(facts.path));
+    choose_stream();
+  }
+
+  std::string run() {
+    if (tail_) check_writable(stream_path_);
+    if (request_.pretend) return stream_path_;
+    if (!tail_ || !tail_->closed() || has_news()) append();
+    remove_region();
+    return stream_path_;
+  }
+
+ private:
+  // Beside the region first, as in a recording that was copied somewhere; then where the process wrote.
+  void choose_stream() {
+    const std::string recorded = region_.identity().stream_path;
+    if (recorded.empty()) throw cannot(facts_.path, "names no stream");
+    const std::string beside = directory_of(facts_.path) + "/" + fs::path(recorded).filename().string();
+    const bool original = is_original(facts_);
+    if (look_at(beside) || (original && look_at(recorded))) return check_wanted();
+    stream_path_ = original ? recorded : beside;
+    check_wanted();
+    // In another namespace's mounts the path may have meant another place.
+    const bool known_place = region_.identity().pid_namespace == this_pid_namespace();
+    const std::string directory = directory_of(stream_path_);
+    if (!known_place || fs::exists(directory)) check_writable(directory);
+  }
+
+  bool look_at(const std::string& path) {
+    struct stat status;
+    if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    if (status.st_uid != facts_.owner || status.st_size == 0) return false;
+    FileSource stream(path);
+    tail_ = read_tail(stream, region_.identity(), region_.copy().header().stream);
+    if (tail_) stream_path_ = path;
+    return tail_.has_value();
+  }
+
+  void check_wanted() const {
+    const std::string& only = request_.only_into;
+    std::error_code failed;
+    const bool wanted = only.empty() || (tail_ && fs::equivalent(stream_path_, only, failed)) ||
+                        fs::equivalent(directory_of(stream_path_), only, failed);
+    if (!wanted) throw cannot(stream_path_, "is another recording's place");
+  }
+
+  // Whether the region counts what its closed stream does not.
+  bool has_news() const {
+    if (!tail_->last_snapshot) return true;
+    const RegionFile another(file_);
+    MemorySource source(another.encode(SnapshotKind::kPostMortem, 0));
+    StreamReader reader(source);
+    proto::Snapshot now, then = *tail_->last_snapshot;
+    for (proto::Message message; reader.next(message);) {
+      if (message.has_snapshot()) now = message.snapshot();
+    }
+    for (proto::Snapshot* snapshot : {&now, &then}) {
+      for (const char* of_the_moment :
+           {"number", "kind", "time_ns", "changed_counters", "seep_memory_bytes", "thinned_snapshots"}) {
+        snapshot->GetReflection()->ClearField(snapshot, snapshot->GetDescriptor()->FindFieldByName(of_the_moment));
+      }
+    }
+    return now.SerializeAsString() != then.SerializeAsString();
+  }
+
+  // What the writer is to believe about the stream: what was found in it, not what the process last knew.
+  void adopt_tail() const {
+    RegionHeader& header = region_.copy().header();
+    StreamState& state = header.stream;
+    if (!tail_) {
+      if (!is_original(facts_)) state = {};
+      return;
+    }
+    const auto holds = [&](const StreamContents& contents) {
+      return contents.bytes == tail_->whole_bytes && contents.next_sequence == tail_->next_sequence;
+    };
+    const bool as_written = !tail_->damaged && (holds(state.now) || holds(state.replacement));
+    if (!as_written) header.progress.write_everything = 1;
+    const bool replaced = state.replacement.inode != 0 && holds(state.replacement) && !holds(state.now);
+    const uint64_t thinned = replaced ? state.replacement.thinned_snapshots : state.now.thinned_snapshots;
+    state.device = tail_->device;
+    state.now = {tail_->inode, tail_->whole_bytes, tail_->next_sequence, thinned};
+    state.replacement = {};
+  }
+
+  // An End that something follows did not take place: so it is said again.
+  std::optional<EndFacts> end_to_repeat() const {
+    if (!tail_ || !tail_->end) return std::nullopt;
+    const proto::End& end = *tail_->end;
+    return EndFacts{static_cast<EndHow>(end.how()), end.exit_status_known(), end.exit_status(), end.signal(),
+                    end.time_ns()};
+  }
+
+  void append() {
+    adopt_tail();
+    const auto missing = region_.identity().pid_namespace == this_pid_namespace() ? StreamPlace::Missing::kIsMade
+                                                                                  : StreamPlace::Missing::kIsAnError;
+    const StreamPlace place("", stream_path_, missing);
+    RegionWriter writer(file_, region_, place);
+    const std::optional<EndFacts> end = end_to_repeat();
+    if (!writer.write(SnapshotKind::kPostMortem, region_.last_event_ns(), end ? &*end : nullptr)) {
+      throw cannot(stream_path_, "could not be written");
+    }
+    stream_path_ = writer.stream_path();
+    unlink((place.open_path() + kThinnedSuffix).c_str());  // Of a thinning that it died at.
+  }
+
+  void remove_region() const {
+    struct stat status;
+    if (lstat(facts_.path.c_str(), &status) != 0 && errno == ENOENT) return;
+    if (status.st_dev != facts_.device || status.st_ino != facts_.inode || unlink(facts_.path.c_str()) != 0) {
+      throw cannot(facts_.path, "cannot be removed");
+    }
+  }
+
+  static constexpr char kThinnedSuffix[] = ".thinned";
+
+  FileSource& file_;
+  const RegionFacts& facts_;
+  const FoldRequest& request_;
+  RegionFile region_;
+  std::optional<StreamTail> tail_;  // Of the stream that there is.
+  std::string stream_path_;
+};
+
+bool is_gone(const FileSource& file) {
+  struct stat status;
+  return fstat(file.descriptor(), &status) == 0 && status.st_nlink == 0;
+}
+
+void fold_quietly(const RegionFacts& region, LivenessJudge& judge, const std::string& only_into) {
+  try {
+    if (region.ready && judge.judge(region) == Liveness::kDead) fold_region(region, {.only_into = only_into});
+  } catch (const std::exception&) {
+    // It stays where it is, and is read there; what is wrong with it will be said then.
+  }
+}
+
+// The stream's Header alone: who it is, and where its region was.
+ProcessRecording beginning_of(const std::string& stream_path) {
+  ProcessRecording process(stream_path);
+  FileSource source(stream_path);
+  StreamReader reader(source);
+  proto::Message message;
+  if (reader.next(message) && message.has_header()) process.apply(message, 0);
+  return process;
+}
+
+void fold_for(const std::string& path, LivenessJudge& judge) {
+  std::error_code failed;
+  if (fs::is_directory(path, failed)) {
+    for (const RegionFacts& region : regions_of(path)) fold_quietly(region, judge, path);
+    return;
+  }
+  const ProcessRecording process = beginning_of(path);
+  if (!process.has_header()) return;
+  if (const std::optional<RegionFacts> region = find_region(process)) fold_quietly(*region, judge, path);
+}
+
+}  // namespace
+
+Folded fold_region(const RegionFacts& region, const FoldRequest& request) {
+  FileSource file(region.path);
+  if (!lock_region(file, request.most_wait)) return {Folded::State::kBusy, {}};
+  if (is_gone(file)) return {Folded::State::kGone, {}};
+  const RegionFacts facts = read_region_facts(file);
+  if (facts.inode != region.inode || !facts.ready) throw cannot(region.path, "has changed meanwhile");
+  const ActingAs owner(facts.owner, facts.group);
+  return {Folded::State::kDone, Fold(file, facts, request).run()};
+}
+
+void fold_before_reading(const std::vector<std::string>& paths) {
+  LivenessJudge judge;
+  for (const std::string& path : paths) {
+    try {
+      fold_for(path, judge);
+    } catch (const std::exception&) {
+      continue;  // The reader will say what is wrong with it.
+    }
+  }
+}
+
+}  // namespace seep

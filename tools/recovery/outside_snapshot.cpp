@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Taking a snapshot from outside.
+#include "recovery/outside_snapshot.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "error.h"
+#include "record/trace_table.h"
+#include "recording/byte_source.h"
+#include "recording/region_file.h"
+#include "recovery/acting_as.h"
+#include "recovery/region_claim.h"
+#include "recovery/region_writer.h"
+#include "recovery/stream_place.h"
+#include "recovery/stream_tail.h"
+
+namespace seep {
+namespace {
+
+uint64_t monotonic_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// By the clock of the recording, which never goes back; another time namespace may have another zero.
+uint64_t time_of(const RegionFile& region) {
+  const uint64_t now = monotonic_ns(), start = region.identity().started_monotonic_ns;
+  return std::max(region.last_event_ns(), now > start ? now - start : 0);
+}
+
+double sum_of(const std::atomic<uint64_t>& bits) { return std::bit_cast<double>(bits.load(std::memory_order_relaxed)); }
+
+void add_live(const CounterBlock& shard, TakenSnapshot& taken) {
+  if (taken.exact) {  // Single shards may wrap around.
+    taken.live_bytes += static_cast<double>(static_cast<int64_t>(shard.alloc_bytes.load() - shard.free_bytes.load()));
+    taken.live_blocks +=
+        static_cast<double>(static_cast<int64_t>(shard.alloc_blocks.load() - shard.free_blocks.load()));
+  } else {
+    taken.live_bytes += sum_of(shard.alloc.bytes) - sum_of(shard.freed.bytes);
+    taken.live_blocks += sum_of(shard.alloc.blocks) - sum_of(shard.freed.blocks);
+  }
+}
+
+void sum_live(Region region, TakenSnapshot& taken) {
+  taken.exact = region.header().counters_bytes == kExactCounterBytes;
+  const TraceTable table(region);
+  for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
+    table.each_shard(*region.at<Trace>(ref), [&](const CounterBlock& shard) { add_live(shard, taken); });
+  }
+}
+
+// A process that is ending has written its last snapshot, and only then removes its region.
+bool is_removed(const FileSource& file) {
+  struct stat status;
+  return fstat(file.descriptor(), &status) != 0 || status.st_nlink == 0;
+}
+
+// What the region says to be its stream must be that. Where another file has the name, the stream gets another one.
+void check_stream(const StreamPlace& place, const RegionFile& region) {
+  const StreamState& state = region.copy().header().stream;
+  struct stat status;
+  if (lstat(place.open_path().c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return;
+  const bool named =
+      status.st_dev == state.device && (status.st_ino == state.now.inode || status.st_ino == state.replacement.inode);
+  if (!named) return;
+  FileSource stream(place.open_path());
+  const bool right = stream.status().st_ino == status.st_ino && status.st_uid == region.facts().owner &&
+                     begins_recording(stream, region.identity());
+  if (!right) throw Error(ExitCode::kUnreadable, region.identity().stream_path, "is not the stream of this recording");
+}
+
+// Between two interval snapshots nothing is lost where one is left out: all numbers are absolute.
+bool has_no_room(const RegionHeader& header, SnapshotKind kind) {
+  const uint64_t most_bytes = header.identity.max_stream_bytes;
+  return kind == SnapshotKind::kInterval && most_bytes != 0 && header.stream.now.bytes > most_bytes + most_bytes / 4;
+}
+
+}  // namespace
+
+TakenSnapshot take_snapshot(const SnapshotRequest& request) {
+  FileSource file(request.region_path, FileSource::Access::kReadAndWrite);
+  if (!read_region_facts(file).ready) throw Error(ExitCode::kUnreadable, file.path(), "holds nothing yet");
+  RegionClaim claim(file, request.most_wait);
+  if (is_removed(file)) throw Error(ExitCode::kUnreadable, file.path(), "its process has just ended");
+  const RegionFile region(file);
+  if (region.problem()) throw *region.problem();
+  TakenSnapshot taken{.time_ns = time_of(region)};
+  sum_live(region.copy(), taken);
+
+  const ActingAs owner(region.facts().owner, region.facts().group);
+  const StreamPlace place(request.root, region.identity().stream_path, StreamPlace::Missing::kIsMade);
+  check_stream(place, region);
+  RegionWriter writer(file, region, place);
+  writer.announce();
+  const bool full = has_no_room(region.copy().header(), request.kind);
+  const bool written = full || writer.write(request.kind, taken.time_ns, nullptr);
+  if (written && request.thinning != nullptr) request.thinning->step(region.copy(), place);
+  taken.stream_path = writer.stream_path();
+  writer.carry_back(claim);
+  if (!written) throw Error(ExitCode::kUnreadable, taken.stream_path, "could not be written");
+  return taken;
+}
+
+}  // namespace seep
