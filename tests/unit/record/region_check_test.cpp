@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Damaged copies of a region: every one must come out readable by the encoder, or refused; run under the address
-// sanitizer too.
+// Damaged copies of a region: every one must come out readable by the encoder, or refused, and what the damage does not
+// touch must come out as it was; run under the address sanitizer too.
 #include "record/region_check.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "encoded_stream.h"
 #include "record/module_table.h"
 #include "record/snapshot_encoder.h"
 #include "record/trace_table.h"
@@ -83,15 +87,6 @@ TEST_F(RegionCheckTest, WhatIsNoRegionIsRefusedByName) {
   EXPECT_STRNE(check_region(made.get(), bytes).problem, "");
 }
 
-TEST_F(RegionCheckTest, ATornCopyKeepsWhatLiesBeforeTheTear) {
-  for (uint64_t cut = sizeof(RegionHeader); cut < bytes; cut += 24) {
-    Copy made(static_cast<char*>(malloc(cut)));
-    memcpy(made.get(), &region.get().header(), cut);
-    ASSERT_TRUE(check_region(made.get(), cut).usable);
-    ASSERT_GE(blocks_in(made.get()), 0);
-  }
-}
-
 // Every word outside the trie, set to values that lead astray. The encoder must come to an end on each.
 TEST_F(RegionCheckTest, AnyDamagedWordIsSurvived) {
   const size_t entries = sizeof(RegionHeader) / 8;
@@ -126,6 +121,145 @@ TEST_F(RegionCheckTest, AListThatLeadsBackIsCut) {
   EXPECT_TRUE(check.usable);
   EXPECT_STREQ(check.problem, "a trace");
   EXPECT_GT(blocks_in(made.get()), 0);
+}
+
+// What a reader learns of each trace: its frames and its counters, as they are said first.
+using Learned = std::map<uint32_t, std::pair<std::string, std::string>>;
+
+Learned learned_from(const std::vector<proto::Message>& messages) {
+  Learned learned;
+  for (const proto::Message& message : messages) {
+    std::vector<std::string> previous;  // Frames, innermost first.
+    for (const proto::Trace& trace : message.traces().traces()) {
+      std::vector<std::string> frames;
+      for (int i = 0; i < trace.modules_size(); ++i) {
+        frames.push_back(std::to_string(trace.modules(i)) + "+" + std::to_string(trace.offsets(i)) + " ");
+      }
+      EXPECT_LE(trace.shared_outer_frames(), previous.size());
+      frames.insert(frames.end(), previous.end() - trace.shared_outer_frames(), previous.end());
+      std::string& text = learned[trace.id()].first;
+      if (text.empty()) {
+        for (const std::string& frame : frames) text += frame;
+      }
+      previous = frames;
+    }
+    for (const proto::TraceCounters& counters : message.counters().counters()) {
+      std::string& text = learned[counters.trace_id()].second;
+      if (text.empty()) text = counters.SerializeAsString();
+    }
+  }
+  return learned;
+}
+
+// Bytes of the header that decide whether it is a region at all.
+bool is_of_its_kind(size_t at) { return at < offsetof(RegionHeader, snapshot_owner); }
+
+// Bytes of the header that decide whether anything is found in it.
+bool leads_to_entries(size_t at) {
+  const auto inside = [at](size_t from, size_t count) { return at >= from && at < from + count; };
+  return inside(offsetof(RegionHeader, private_from_bytes), 8) ||
+         inside(offsetof(RegionHeader, newest), sizeof(Newest));
+}
+
+// A few traces, with every part that an entry can have, and whose each byte is.
+class SmallRegionTest : public testing::Test {
+ protected:
+  static constexpr int kTraces = 5, kNobody = -1;
+
+  SmallRegionTest() {
+    Region made = region.get();
+    made.header().ready.store(1);
+    const uint8_t build_id[] = {1, 2, 3, 4};
+    (void)add_module(made, {0, 0x1000, 0x1000, build_id, 4, "/lib/a.so"}, 1, 1);
+    const char name[kThreadNameBytes] = "main";
+    const uint16_t name_id = find_or_add_thread_name(made, name);
+    TraceTable table(made);
+    std::vector<Ref> refs;
+    for (uint64_t i = 0; i < kTraces; ++i) {
+      const Frame frames[] = {make_frame(1, i), make_frame(1, i + 1), make_frame(1, 7)};
+      refs.push_back(table.find_or_insert(frames, 3, Cut::kWhole, i));
+      Trace& trace = *made.at<Trace>(refs.back());
+      count_allocation(table.shard(trace, 0), i, 0, nullptr);
+      count_allocation(table.shard(trace, static_cast<unsigned>(1 + i % 3)), 100 + i, 0, nullptr);
+      table.note_allocation(trace, i, name_id);
+    }
+    bytes = made.header().used_bytes.load();
+    owner.assign(bytes, kNobody);
+    for (int age = 0; age < kTraces; ++age) note_owner(made, refs[static_cast<size_t>(kTraces - 1 - age)], age);
+    whole = learned_from(read(image()).second);
+  }
+
+  void note_owner(Region made, Ref ref, int age) {
+    Trace& trace = *made.at<Trace>(ref);
+    const auto claim = [&](Ref from, size_t count) {
+      for (size_t i = 0; i < count; ++i) owner[from * kRefUnitBytes + i] = age;
+    };
+    claim(ref, sizeof(Trace) + kExactCounterBytes + trace.frame_count * sizeof(Frame));
+    for (auto& shard : trace.extra_shards) {
+      if (shard.load() != 0) claim(shard.load(), kExactCounterBytes);
+    }
+    ids_by_age.push_back(trace.id);
+  }
+
+  std::string image() const { return {reinterpret_cast<const char*>(&region.get().header()), bytes}; }
+
+  // What is wrong with a copy, and the messages that the encoder then makes of it; none where it is refused.
+  std::pair<RegionCheck, std::vector<proto::Message>> read(const std::string& copy) {
+    Copy made(static_cast<char*>(malloc(copy.size())));  // So that the sanitizer sees its end.
+    memcpy(made.get(), copy.data(), copy.size());
+    const RegionCheck check = check_region(made.get(), copy.size());
+    if (!check.usable) return {check, {}};
+    EncodedStream stream;
+    EXPECT_TRUE(encode_snapshot(Region(made.get()), *scratch, stream.sink(), SnapshotKind::kPostMortem, 1, nullptr));
+    EXPECT_LE(stream.bytes.size(), bytes);
+    return {check, stream.messages()};
+  }
+
+  // How many traces are read before what a byte says matters.
+  size_t newer_than(size_t at) const {
+    if (at < sizeof(RegionHeader)) return is_of_its_kind(at) || leads_to_entries(at) ? 0 : kTraces;
+    return owner[at] == kNobody ? 0 : static_cast<size_t>(owner[at]);
+  }
+
+  TestRegion region{8 << 20};
+  std::unique_ptr<EncoderScratch> scratch = std::make_unique<EncoderScratch>();
+  uint64_t bytes = 0;
+  // The age of the trace that a byte belongs to; 0: the newest. What is nobody's are modules and thread names: their
+  // lists are read before, so that one that leads astray may take what is a trace's.
+  std::vector<int> owner;
+  std::vector<uint32_t> ids_by_age;  // The list's order: what follows damage is older.
+  Learned whole;
+};
+
+TEST_F(SmallRegionTest, EveryFlippedByteLeavesWhatIsBeforeIt) {
+  ASSERT_EQ(whole.size(), size_t{kTraces});
+  std::string copy = image();
+  for (size_t at = 0; at < bytes; ++at) {
+    const size_t untouched = newer_than(at);
+    for (const int flip : {0x01, 0x80, 0xFF}) {
+      const char right = copy[at];
+      copy[at] = static_cast<char>(right ^ flip);
+      const auto [check, messages] = read(copy);
+      copy[at] = right;
+      ASSERT_TRUE(check.usable || is_of_its_kind(at)) << "byte " << at;
+      const Learned learned = learned_from(messages);
+      for (size_t age = 0; age < untouched; ++age) {
+        const uint32_t id = ids_by_age[age];
+        ASSERT_TRUE(learned.contains(id) && learned.at(id) == whole.at(id)) << "byte " << at << ", trace " << id;
+      }
+    }
+  }
+}
+
+TEST_F(SmallRegionTest, EveryTruncationIsReadOrRefusedAndWhatIsMissingIsNamed) {
+  const std::string copy = image();
+  for (size_t length = 0; length <= bytes; ++length) {
+    const auto [check, messages] = read(copy.substr(0, length));
+    ASSERT_EQ(check.usable, length >= sizeof(RegionHeader)) << length;
+    const Learned learned = learned_from(messages);
+    ASSERT_TRUE(learned.size() == whole.size() || *check.problem != '\0') << length;
+    for (const auto& [id, known] : learned) ASSERT_TRUE(known == whole.at(id)) << length;
+  }
 }
 
 }  // namespace
