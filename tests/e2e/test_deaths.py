@@ -253,11 +253,12 @@ class Images(RegionTest):
     """Process images that look alike from outside are never mixed."""
 
     def check_chain(self, recording, images):
-        reports = [self.report(stream) for stream in recording.glob("*.seep")]
-        found = sorted((live_in(report, "leak"), report["processes"][0]["ended"]) for report in reports)
-        self.assertEqual(found, [((1, 1000), "exit")] + [((1, 1000 + i), "exec") for i in range(1, images)])
-        self.assertEqual(len({report["processes"][0]["pid"] for report in reports}), 1)
-        self.assertEqual(left_regions(reports[0]["processes"][0]["pid"]), [])
+        whole = self.report(recording)  # Folds what the raw calls have left; and only together they show an exec.
+        self.assertEqual(sorted(process["ended"] for process in whole["processes"]), ["exec"] * (images - 1) + ["exit"])
+        self.assertEqual(len({process["pid"] for process in whole["processes"]}), 1)
+        self.assertEqual(left_regions(whole["processes"][0]["pid"]), [])
+        live = sorted(live_in(self.report(stream), "leak") for stream in recording.glob("*.seep"))
+        self.assertEqual(live, [(1, 1000 + i) for i in range(images)])
 
     def test_a_program_that_executes_itself(self):
         """Five images of one process and one executable; by the raw system call, too, which leaves regions behind."""
@@ -273,7 +274,6 @@ class Images(RegionTest):
                     result = self.run_command(
                         preloaded(f"{path}/same.seep", [CASES / "exec_images", 4, how], interval=interval))
                     self.assertEqual(result.returncode, 0, result.stderr)
-                    self.report(path)  # Folds what the raw calls have left.
                     self.check_chain(path, 5)
                     self.assertEqual(sorted(stream.name for stream in path.iterdir()),
                                      ["same.2.seep", "same.3.seep", "same.4.seep", "same.5.seep", "same.seep"])
@@ -490,8 +490,9 @@ class TornCopy(ToldTest):
         self.assertEqual(self.contents(recording), stopped, "reading a copy changed the original")
         os.kill(self.pid, signal.SIGKILL)
         self.wait_for_end()
+        final = Truth(self.pipe.records())  # What a copy lacks may be read on in the original's region.
         for elsewhere, between in copies:
-            self.check_copy(elsewhere, between, f"{elsewhere}, after it died")
+            self.check_copy(elsewhere, Between(between.before, final), f"{elsewhere}, after it died")
         self.assertEqual(self.contents(recording), stopped, "reading a copy changed the original")
         self.check(recording, "unknown", "the original")
 
@@ -523,6 +524,7 @@ class InsideAndOutside(ToldTest):
                 counters[counter.trace_id] = counter.SerializeToString()
             if message.HasField("snapshot"):
                 snapshot = message.snapshot
+                snapshot.loss.ClearField("failed_writes")  # The first attempt found the stream gone.
                 sums = (snapshot.traces, snapshot.alloc_blocks, snapshot.alloc_bytes, snapshot.free_blocks,
                         snapshot.free_bytes, snapshot.loss.SerializeToString(), snapshot.sample_bytes)
         return modules, traces, counters, sums
@@ -538,14 +540,14 @@ class InsideAndOutside(ToldTest):
             self.assertEqual(status, 0, stderr)
             self.check(recording, "exit", start)
             ended = self.report(recording)
-            for site in (*running["sites"], *ended["sites"]):
+            for numbers in (*running["sites"], *ended["sites"], running["totals"], ended["totals"]):
                 for name in ("growth_bytes", "growth_blocks"):  # Before a death, so not of one that ended well.
-                    site.pop(name)
+                    numbers.pop(name)
             self.assertEqual(running["sites"], ended["sites"])
             self.assertEqual(running["totals"], ended["totals"])
 
     def test_messages_of_a_snapshot_from_outside_and_of_the_last_one(self):
-        """At rest `seep snapshot` writes all; cut to nothing, the stream is written again by the process, at its end."""
+        """At rest `seep snapshot` writes all; removed, the stream is written again by the process, at its end."""
         recording = self.new_recording_path()
         self.start_alone(recording, None, 22, self.EVENTS)
         self.read_until_rest()
@@ -553,7 +555,7 @@ class InsideAndOutside(ToldTest):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         stream = only_stream(recording)
         outside = stream.read_bytes()
-        os.truncate(stream, 0)
+        stream.unlink()
         status, stderr = self.wait_for_end(b"x")
         self.assertEqual(status, 0, stderr)
         inside = only_stream(recording).read_bytes()
