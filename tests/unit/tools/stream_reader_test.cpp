@@ -176,6 +176,40 @@ TEST(StreamReader, SurvivesNoise) {
   }
 }
 
+// Notes how much is asked for at once, and read in all.
+class WatchedSource final : public ByteSource {
+ public:
+  explicit WatchedSource(const std::string& bytes) : inner_(std::vector<uint8_t>(bytes.begin(), bytes.end())) {}
+  size_t read_at(uint64_t offset, std::span<uint8_t> into) override {
+    most_at_once = std::max(most_at_once, into.size());
+    const size_t count = inner_.read_at(offset, into);
+    read_bytes += count;
+    return count;
+  }
+
+  size_t most_at_once = 0;
+  uint64_t read_bytes = 0;
+
+ private:
+  MemorySource inner_;
+};
+
+// Whatever lengths a stream claims, no more memory is taken than the largest message needs, and a MiB to read ahead.
+TEST(StreamReader, TakesNoMoreMemoryThanTheLargestMessageNeeds) {
+  const std::string start(reinterpret_cast<const char*>(kMessageStart.data()), kMessageStart.size());
+  std::string claims;
+  for (const char* length : {"\x80\x80\x80\x08", "\xFF\xFF\xFF\x07", "\xFF\xFF\xFF\x7F", "\xFF\xFF\xFF\xFF\x0F"}) {
+    claims += length + start + stream_of(small_recording());
+  }
+  WatchedSource source(claims);
+  StreamReader reader(source);
+  proto::Message message;
+  size_t messages = 0;
+  while (reader.next(message)) ++messages;
+  EXPECT_EQ(messages, 4 * small_recording().size());
+  EXPECT_LE(source.most_at_once, kMaximumMessageBytes + kMaximumLengthBytes + (1u << 20));
+}
+
 TEST(StreamReader, OfNothingReadsNothing) {
   const ReadBack result = read_back("");
   EXPECT_TRUE(result.messages.empty());
