@@ -16,18 +16,20 @@ constexpr size_t kLargeBytes = 1 << 20, kKeptBytes = 4 << 20;
 
 struct Kept {
   void* block = nullptr;
-  bool in_use = false;
+  size_t bytes_in_use = 0;  // 0: free, and all of it is poisoned.
 };
 Kept kept[2];
 
 void* take(size_t bytes) {
   if (bytes < kLargeBytes || bytes > kKeptBytes) return std::malloc(bytes);
   for (Kept& each : kept) {
-    if (each.in_use) continue;
-    if (each.block == nullptr) each.block = std::malloc(kKeptBytes);
-    if (each.block == nullptr) return nullptr;
-    each.in_use = true;
-    __asan_poison_memory_region(each.block, kKeptBytes);
+    if (each.bytes_in_use != 0) continue;
+    if (each.block == nullptr) {
+      each.block = std::malloc(kKeptBytes);
+      if (each.block == nullptr) return nullptr;
+      __asan_poison_memory_region(each.block, kKeptBytes);
+    }
+    each.bytes_in_use = bytes;
     __asan_unpoison_memory_region(each.block, bytes);
     return each.block;
   }
@@ -37,8 +39,8 @@ void* take(size_t bytes) {
 void give_back(void* block) {
   for (Kept& each : kept) {
     if (block == nullptr || block != each.block) continue;
-    each.in_use = false;
-    __asan_poison_memory_region(each.block, kKeptBytes);
+    __asan_poison_memory_region(each.block, each.bytes_in_use);
+    each.bytes_in_use = 0;
     return;
   }
   std::free(block);
@@ -50,6 +52,10 @@ void* operator new(size_t bytes) {
   if (void* block = take(bytes)) return block;
   throw std::bad_alloc();
 }
+void* operator new[](size_t bytes) { return operator new(bytes); }
 void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return take(bytes); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return take(bytes); }
 void operator delete(void* block) noexcept { give_back(block); }
+void operator delete[](void* block) noexcept { give_back(block); }
 void operator delete(void* block, size_t) noexcept { give_back(block); }
+void operator delete[](void* block, size_t) noexcept { give_back(block); }
