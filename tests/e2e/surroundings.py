@@ -11,7 +11,8 @@ import os
 import pathlib
 import subprocess
 
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+IS_ROOT = os.getuid() == 0  # In truth, and not in a user namespace of our own.
 MIB = 1 << 20
 
 
@@ -23,9 +24,17 @@ def quietly(*command):
 
 
 @functools.cache
+def unshare(*options):
+    """The command that begins namespaces, also for who is not root, where the kernel lets him; None where it does not."""
+    for user in ([], ["--user", "--map-root-user"]):
+        if quietly("unshare", *user, *options, "true"):
+            return ["unshare", *user, *options]
+    return None
+
+
 def why_no_unshare(*options):
     """Why namespaces cannot be had, or None."""
-    return None if quietly("unshare", *options, "true") else f"unshare {' '.join(options)} is refused"
+    return None if unshare(*options) else f"unshare {' '.join(options)} is refused"
 
 
 def in_shell(script, *command, prefix=()):
@@ -35,13 +44,24 @@ def in_shell(script, *command, prefix=()):
 
 def in_mount_namespace(script, *command):
     """Runs a command in a mount namespace of its own, after a line of shell that mounts."""
-    return in_shell(script, *command, prefix=["unshare", "--mount", "--propagation", "private"])
+    return in_shell(script, *command, prefix=[*unshare("--mount"), "--propagation", "private"])
+
+
+def become_root_of_own_namespaces(libc):
+    """What root can do with mounts, anybody can in a user namespace, where the kernel lets him."""
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0:
+        return False
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+        pathlib.Path(f"/proc/self/{name}").write_text(text)
+    return True
 
 
 @functools.cache
 def why_no_own_mounts():
     """Moves this process into a mount namespace of its own: why it cannot, or None. For good, so mounts end with it."""
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 and not become_root_of_own_namespaces(libc):
         return f"no mount namespace of one's own: {os.strerror(ctypes.get_errno())}"
     return None if quietly("mount", "--make-rprivate", "/") else "mount is refused"
 

@@ -12,7 +12,7 @@ import time
 import tap
 from plain_protobuf import messages
 from seep_test import CASES, LONG, SEEP, RegionTest, only_stream, own_frame
-from surroundings import MIB, MemoryCgroup, in_mount_namespace, need, why_no_unshare
+from surroundings import MIB, MemoryCgroup, in_mount_namespace, need, unshare, why_no_unshare
 from told_events import DONE, PROGRAM, Between, ToldTest, Truth, left_regions, preloaded
 
 ROUND = struct.Struct("=QQ")
@@ -313,7 +313,7 @@ class ReusedPid(ToldTest):
     def start_first_process(self, recording, seed, mount_proc):
         options = ["--mount-proc"] if mount_proc else []
         out = f"{recording}/%e.%p.seep"
-        self.start(lambda fd: ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", *options,
+        self.start(lambda fd: [*unshare("--pid", "--fork"), "--kill-child=SIGKILL", *options,
                                *preloaded(out, [PROGRAM, fd, seed, 500])])
         self.read_until_rest()
 

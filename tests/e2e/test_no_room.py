@@ -13,7 +13,7 @@ import subprocess
 
 import tap
 from seep_test import CASES, RegionTest, clean_environment, only_stream, own_frame
-from surroundings import MIB, MemoryCgroup, mount_tmpfs, need, quietly
+from surroundings import IS_ROOT, MIB, MemoryCgroup, mount_tmpfs, need, quietly
 from told_events import preloaded
 
 STATUS = 5
@@ -339,7 +339,7 @@ class LockedMemory(NoRoom):
     """mlockall(MCL_FUTURE): every mapping is resident at once, and where that may not be, fails."""
 
     def as_nobody(self, limit_bytes):
-        if os.getuid() != 0:
+        if not IS_ROOT:
             return ["prlimit", f"--memlock={limit_bytes}"]
         return ["prlimit", f"--memlock={limit_bytes}", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}",
                 "--clear-groups"]
@@ -367,7 +367,7 @@ class LockedMemory(NoRoom):
 
     def test_no_limit(self):
         """What seep reserves must not become resident: nothing is lost, and the program does not grow by much."""
-        if os.getuid() != 0:
+        if not IS_ROOT:
             need(self, "only root may lock any amount")
         for steps in (("lock", "leak:10", "traces:500", "pause"), ("leak:10", "lock", "traces:500", "pause")):
             resident = []
@@ -452,7 +452,7 @@ class NoRight(NoRoom):
 class DroppedPrivileges(NoRoom):
     def setUp(self):
         super().setUp()
-        if os.getuid() != 0:
+        if not IS_ROOT:
             need(self, "only root can become somebody else")
         self.directory.chmod(0o755)
 
