@@ -211,6 +211,20 @@ TEST(Intervals, WhereAllSamplesWereFreedTheUpperEndIsThreePointSevenOfTheirWeigh
   EXPECT_NEAR(live.interval()->high, 3.69 * kSampleBytes, 0.02 * 3.69 * kSampleBytes);
 }
 
+// None of N blocks is sampled with probability (1-p)^N: the upper end is where that is 2.5 %, also where p is large.
+TEST(Intervals, WhereAllSamplesWereFreedTheUpperEndIsExactForOneSize) {
+  for (const double size : {16.0, 65536.0, 524288.0, 1048576.0, 1572864.0}) {
+    const double p = -std::expm1(-(size + 1) / kSampleBytes);
+    proto::TraceCounters counters = counters_of(size, 7, p);
+    counters.set_free_blocks(counters.alloc_blocks());
+    counters.set_free_bytes(counters.alloc_bytes());
+    const BlocksAndBytes live = activity_of(counters, false).live;
+    const double unseen_blocks = std::log(0.025) / std::log1p(-p);
+    EXPECT_NEAR(live.blocks.interval()->high, unseen_blocks, 1e-3 * unseen_blocks) << size;
+    EXPECT_NEAR(live.bytes.interval()->high, unseen_blocks * size, 1e-3 * unseen_blocks * size) << size;
+  }
+}
+
 TEST(Intervals, AreNoneForExactNumbers) {
   proto::TraceCounters counters;
   counters.set_alloc_blocks(10);
