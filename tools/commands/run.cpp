@@ -29,6 +29,7 @@
 #include "launch/recording_directory.h"
 #include "leaks/process_summary.h"
 #include "recording/recording.h"
+#include "recording/region_search.h"
 #include "recovery/region_keeper.h"
 
 namespace seep {
@@ -205,10 +206,15 @@ class Run {
                end);
   }
 
+  std::string nothing_recorded() const {
+    if (arguments_.sample.empty()) return printable(name()) + " allocated nothing, and leaves no recording";
+    return "nothing was sampled: " + printable(name()) + " allocated too little for --sample " + arguments_.sample +
+           ", and leaves no recording";
+  }
+
   void report(RecordingDirectory& directory) const {
-    if (streams_in(directory.path()).empty()) {
-      say("nothing was sampled: " + printable(name()) + " allocated too little for --sample " + arguments_.sample +
-          ", and leaves no recording");
+    if (streams_in(directory.path()).empty() && regions_of(directory.path()).empty()) {
+      say(nothing_recorded());
       return directory.remove_if_made();
     }
     const Recording recording = load_recording({directory.path()});

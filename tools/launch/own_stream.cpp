@@ -89,6 +89,12 @@ bool is_of(const proto::Header& header, const ProcessKey& process) {
          same_start;
 }
 
+// Of the images of a process, and of the streams of one image, if it had to begin another.
+std::pair<uint64_t, uint64_t> order_of(const ProcessRecording& process) {
+  const uint64_t last_ns = process.snapshots().empty() ? 0 : process.snapshots().back().snapshot.time_ns();
+  return {process.header().started_monotonic_ns(), last_ns};
+}
+
 // The stream of the process's last image.
 std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, const ProcessKey& wanted) {
   std::unique_ptr<ProcessRecording> last;
@@ -102,9 +108,7 @@ std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, cons
     }
     const proto::Header& header = process->header();
     if (!is_of(header, wanted)) continue;
-    if (last == nullptr || header.started_monotonic_ns() > last->header().started_monotonic_ns()) {
-      last = std::move(process);
-    }
+    if (last == nullptr || order_of(*process) > order_of(*last)) last = std::move(process);
   }
   return last;
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <tuple>
 
 #include "recording/byte_source.h"
 #include "recording/process_liveness.h"
@@ -93,20 +95,74 @@ void load_region_if_unknown(Recording& recording, const RegionFacts& facts, Live
   }
 }
 
-// Processes that have not come to their first snapshot have no stream: their regions are what there is.
-void load_streamless(Recording& recording, const std::string& directory) {
-  LivenessJudge judge;
-  for (const RegionFacts& facts : regions_of(directory)) load_region_if_unknown(recording, facts, judge);
+bool is_empty(const std::string& path) {
+  std::error_code failed;
+  return fs::file_size(path, failed) == 0 && !failed;
+}
+
+// A process may have made its stream and not come to write into it. Then its region is what there is.
+bool is_unwritten_stream_of(const RegionFacts& region, const fs::path& stream) {
+  return is_empty(stream.string()) && fs::path(region.identity.stream_path).filename() == stream.filename();
 }
 
 void load_directory(Recording& recording, const std::string& directory) {
   const size_t processes = recording.processes.size();
   const size_t problems = recording.problems.size();
-  for (const std::string& stream : streams_in(directory)) load_into(recording, stream);
-  load_streamless(recording, directory);
+  std::error_code failed;
+  // One that is not there yet may have been meant by processes that have not come to their first snapshot.
+  const std::vector<RegionFacts> regions = regions_of(directory);
+  const bool only_meant = !regions.empty() && !fs::exists(directory, failed);
+  for (const std::string& stream : only_meant ? std::vector<std::string>() : streams_in(directory)) {
+    const bool unwritten = std::any_of(regions.begin(), regions.end(), [&](const RegionFacts& region) {
+      return is_unwritten_stream_of(region, stream);
+    });
+    if (!unwritten) load_into(recording, stream);
+  }
+  LivenessJudge judge;
+  for (const RegionFacts& region : regions) load_region_if_unknown(recording, region, judge);
   if (recording.processes.size() == processes && recording.problems.size() == problems) {
     throw Error(ExitCode::kUnreadable, directory, "holds no recording (no *.seep in it)");
   }
+}
+
+void load_file(Recording& recording, const std::string& path) {
+  const size_t processes = recording.processes.size();
+  if (is_empty(path)) {
+    LivenessJudge judge;
+    for (const RegionFacts& region : regions_of(fs::absolute(path).parent_path().string())) {
+      if (is_unwritten_stream_of(region, path)) load_region_if_unknown(recording, region, judge);
+    }
+  }
+  if (recording.processes.size() == processes) load_into(recording, path);
+}
+
+bool is_directory_or_meant(const std::string& path) {
+  std::error_code failed;
+  return fs::is_directory(path, failed) || (!fs::exists(path, failed) && !regions_of(path).empty());
+}
+
+// Whether a stream knows more than another of the same recording.
+bool knows_more(const ProcessRecording& left, const ProcessRecording& right) {
+  const auto knowledge = [](const ProcessRecording& process) {
+    const uint64_t last_ns = process.snapshots().empty() ? 0 : process.snapshots().back().snapshot.time_ns();
+    return std::tuple(process.end().has_value(), last_ns, process.snapshots().size());
+  };
+  return knowledge(left) > knowledge(right);
+}
+
+// A process that lost the right to its stream begins another one, which says everything again; and a copy may be named
+// beside its original. Each block counts once.
+void keep_one_of_each(Recording& recording) {
+  std::map<std::string, ProcessRecording*> best;
+  for (const auto& process : recording.processes) {
+    if (!process->has_header() || process->header().recording_id().empty()) continue;
+    ProcessRecording*& known = best[process->header().recording_id()];
+    if (known == nullptr || knows_more(*process, *known)) known = process.get();
+  }
+  std::erase_if(recording.processes, [&](const auto& process) {
+    const auto found = best.find(process->header().recording_id());
+    return process->has_header() && found != best.end() && found->second != process.get();
+  });
 }
 
 // Processes that died before they had made their stream, which was to be in or below the working directory.
@@ -254,17 +310,14 @@ Recording load_recording(const std::vector<std::string>& paths) {
   Recording recording;
   recording.paths = paths;
   for (const std::string& path : paths) {
-    std::error_code failed;
-    if (!fs::is_directory(path, failed)) {
-      load_into(recording, path);
-      continue;
-    }
     try {
-      load_directory(recording, path);
+      if (is_directory_or_meant(path)) load_directory(recording, path);
+      else load_file(recording, path);
     } catch (const Error& error) {
       recording.problems.push_back(error);
     }
   }
+  keep_one_of_each(recording);
   sort_by_start(recording);
   return recording;
 }

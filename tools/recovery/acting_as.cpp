@@ -3,11 +3,13 @@
 #include "recovery/acting_as.h"
 
 #include <grp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "error.h"
@@ -34,6 +36,14 @@ ActingAs::~ActingAs() {
   const bool restored =
       seteuid(0) == 0 && setegid(own_group_) == 0 && setgroups(own_groups_.size(), own_groups_.data()) == 0;
   if (!restored) std::abort();  // To go on as somebody else would be wrong whatever came next.
+}
+
+bool is_own_directory(const std::string& directory, const Identity& identity) {
+  struct stat status;
+  if (directory.empty() || stat(directory.c_str(), &status) != 0 || status.st_uid != geteuid()) return false;
+  const std::filesystem::path stream = identity.stream_path;
+  std::error_code failed;
+  return stream.extension() == ".seep" && std::filesystem::equivalent(stream.parent_path(), directory, failed);
 }
 
 }  // namespace seep

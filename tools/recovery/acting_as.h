@@ -6,7 +6,10 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <vector>
+
+#include "record/region.h"
 
 namespace seep {
 
@@ -23,5 +26,9 @@ class ActingAs {
   gid_t own_group_ = 0;
   std::vector<gid_t> own_groups_;
 };
+
+// Whether a recording's stream lies in this directory, and that is ours: then it is written with our own rights, since
+// the process may have given up those that it began with. An empty path is no directory.
+bool is_own_directory(const std::string& directory, const Identity& identity);
 
 }  // namespace seep

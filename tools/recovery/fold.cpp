@@ -88,7 +88,7 @@ class Fold {
   bool look_at(const std::string& path) {
     struct stat status;
     if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
-    if (status.st_uid != facts_.owner || status.st_size == 0) return false;
+    if ((status.st_uid != facts_.owner && status.st_uid != geteuid()) || status.st_size == 0) return false;
     FileSource stream(path);
     tail_ = read_tail(stream, region_.identity(), region_.copy().header().stream);
     if (tail_) stream_path_ = path;
@@ -96,10 +96,11 @@ class Fold {
   }
 
   void check_wanted() const {
-    const std::string& only = request_.only_into;
+    if (request_.only_into.empty()) return;
+    const fs::path directory = directory_of(stream_path_), only = fs::absolute(request_.only_into).lexically_normal();
     std::error_code failed;
-    const bool wanted = only.empty() || (tail_ && fs::equivalent(stream_path_, only, failed)) ||
-                        fs::equivalent(directory_of(stream_path_), only, failed);
+    const bool wanted = directory == only || fs::equivalent(directory, only, failed) || stream_path_ == only ||
+                        fs::equivalent(stream_path_, only, failed);
     if (!wanted) throw cannot(stream_path_, "is another recording's place");
   }
 
@@ -126,8 +127,9 @@ class Fold {
   void adopt_tail() const {
     RegionHeader& header = region_.copy().header();
     StreamState& state = header.stream;
-    if (!tail_) {
-      if (!is_original(facts_)) state = {};
+    if (!tail_) {  // None, or another file has its name.
+      if (is_original(facts_) && state.now.inode != 0) region_.copy().count_loss(LossKind::kFailedWrite);
+      state = {};
       return;
     }
     const auto holds = [&](const StreamContents& contents) {
@@ -205,12 +207,23 @@ ProcessRecording beginning_of(const std::string& stream_path) {
   return process;
 }
 
+// A file that was made for a stream, and nothing could be written into it.
+void fold_into_empty(const std::string& path, LivenessJudge& judge) {
+  const fs::path stream = fs::absolute(path);
+  for (const RegionFacts& region : regions_of(stream.parent_path().string())) {
+    const bool named = fs::path(region.identity.stream_path).filename() == stream.filename();
+    if (named) fold_quietly(region, judge, path);
+  }
+}
+
+// A directory that is not there yet may have been meant by a process that died before its first snapshot.
 void fold_for(const std::string& path, LivenessJudge& judge) {
   std::error_code failed;
-  if (fs::is_directory(path, failed)) {
+  if (fs::is_directory(path, failed) || !fs::exists(path, failed)) {
     for (const RegionFacts& region : regions_of(path)) fold_quietly(region, judge, path);
     return;
   }
+  if (fs::file_size(path, failed) == 0) return fold_into_empty(path, judge);
   const ProcessRecording process = beginning_of(path);
   if (!process.has_header()) return;
   if (const std::optional<RegionFacts> region = find_region(process)) fold_quietly(*region, judge, path);
@@ -219,12 +232,15 @@ void fold_for(const std::string& path, LivenessJudge& judge) {
 }  // namespace
 
 Folded fold_region(const RegionFacts& region, const FoldRequest& request) {
+  struct stat status;
+  if (lstat(region.path.c_str(), &status) != 0 && errno == ENOENT) return {Folded::State::kGone, {}};
   FileSource file(region.path);
   if (!lock_region(file, request.most_wait)) return {Folded::State::kBusy, {}};
   if (is_gone(file)) return {Folded::State::kGone, {}};
   const RegionFacts facts = read_region_facts(file);
   if (facts.inode != region.inode || !facts.ready) throw cannot(region.path, "has changed meanwhile");
-  const ActingAs owner(facts.owner, facts.group);
+  std::optional<ActingAs> owner;
+  if (!is_own_directory(request.own_directory, facts.identity)) owner.emplace(facts.owner, facts.group);
   return {Folded::State::kDone, Fold(file, facts, request).run()};
 }
 

@@ -3,12 +3,13 @@
 #include "recovery/outside_snapshot.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
+#include <optional>
 
 #include "error.h"
 #include "record/trace_table.h"
@@ -62,18 +63,24 @@ bool is_removed(const FileSource& file) {
   return fstat(file.descriptor(), &status) != 0 || status.st_nlink == 0;
 }
 
-// What the region says to be its stream must be that. Where another file has the name, the stream gets another one.
+// What the region says to be its stream must be that; an inode's number is used again. Where another file has its name,
+// the stream is begun anew under another one.
 void check_stream(const StreamPlace& place, const RegionFile& region) {
-  const StreamState& state = region.copy().header().stream;
+  StreamState& state = region.copy().header().stream;
   struct stat status;
-  if (lstat(place.open_path().c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return;
-  const bool named =
-      status.st_dev == state.device && (status.st_ino == state.now.inode || status.st_ino == state.replacement.inode);
-  if (!named) return;
-  FileSource stream(place.open_path());
-  const bool right = stream.status().st_ino == status.st_ino && status.st_uid == region.facts().owner &&
-                     begins_recording(stream, region.identity());
-  if (!right) throw Error(ExitCode::kUnreadable, region.identity().stream_path, "is not the stream of this recording");
+  if (lstat(place.open_path().c_str(), &status) != 0 || status.st_dev != state.device) return;
+  if (status.st_ino != state.now.inode && status.st_ino != state.replacement.inode) return;
+  if (S_ISREG(status.st_mode) && status.st_size == 0) return;
+  try {
+    FileSource stream(place.open_path());
+    if ((status.st_uid == region.facts().owner || status.st_uid == geteuid()) &&
+        begins_recording(stream, region.identity()))
+      return;
+  } catch (const Error&) {
+    // Not one to be opened, so not ours.
+  }
+  region.copy().count_loss(LossKind::kFailedWrite);
+  state = {};
 }
 
 // Between two interval snapshots nothing is lost where one is left out: all numbers are absolute.
@@ -94,7 +101,9 @@ TakenSnapshot take_snapshot(const SnapshotRequest& request) {
   TakenSnapshot taken{.time_ns = time_of(region)};
   sum_live(region.copy(), taken);
 
-  const ActingAs owner(region.facts().owner, region.facts().group);
+  std::optional<ActingAs> owner;
+  const bool own = is_own_directory(request.own_directory, region.identity());
+  if (!own) owner.emplace(region.facts().owner, region.facts().group);
   const StreamPlace place(request.root, region.identity().stream_path, StreamPlace::Missing::kIsMade);
   check_stream(place, region);
   RegionWriter writer(file, region, place);

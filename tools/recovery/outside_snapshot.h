@@ -12,8 +12,9 @@
 namespace seep {
 
 struct SnapshotRequest {
-  std::string region_path;  // As it can be opened here.
-  std::string root;         // The root directory of the process, where it is not ours: "/proc/PID/root".
+  std::string region_path;    // As it can be opened here.
+  std::string root;           // The root directory of the process, where it is not ours: "/proc/PID/root".
+  std::string own_directory;  // As FoldRequest has it.
   SnapshotKind kind = SnapshotKind::kRequest;
   std::chrono::milliseconds most_wait{2000};
   ThinningPass* thinning = nullptr;  // Keeps the stream small, by somebody who comes again. Must outlive the request.

@@ -34,11 +34,12 @@ void RegionKeeper::look() {
 void RegionKeeper::keep(const RegionFacts& region, Kept& kept) {
   const Liveness liveness = judge_.judge(region);
   if (liveness == Liveness::kDead) {
-    fold_region(region, {.most_wait = kMostWait});
+    fold_region(region, {.own_directory = directory_, .most_wait = kMostWait});
   } else if (liveness == Liveness::kAlive) {
     const bool reachable = region.identity.pid_namespace == this_pid_namespace();
     take_snapshot({.region_path = region.path,
                    .root = reachable ? root_of(region.identity.pid) : "",
+                   .own_directory = directory_,
                    .kind = SnapshotKind::kInterval,
                    .most_wait = kMostWait,
                    .thinning = &kept.thinning});
@@ -48,7 +49,7 @@ void RegionKeeper::keep(const RegionFacts& region, Kept& kept) {
 void RegionKeeper::finish() {
   for (const RegionFacts& region : regions_of(directory_)) {
     try {
-      if (judge_.judge(region) == Liveness::kDead) fold_region(region, {});
+      if (judge_.judge(region) == Liveness::kDead) fold_region(region, {.own_directory = directory_});
     } catch (const std::exception&) {
       continue;  // It stays where it is, and is read there.
     }

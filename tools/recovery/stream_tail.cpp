@@ -2,6 +2,9 @@
 // Reading a stream for its end.
 #include "recovery/stream_tail.h"
 
+#include <algorithm>
+
+#include "recording/framing.h"
 #include "recording/region_file.h"
 #include "recording/stream_reader.h"
 
@@ -13,6 +16,20 @@ void note(const proto::Message& message, StreamTail& tail) {
   tail.end.reset();
   if (message.has_snapshot()) tail.last_snapshot = message.snapshot();
   if (message.has_end()) tail.end = message.end();
+}
+
+// Whether it may be the beginning of a stream's first message: an inode alone is not proof, since its number is used
+// again when the file is removed.
+bool is_cut_header(FileSource& stream) {
+  uint8_t bytes[kMaximumLengthBytes + kMessageStart.size()];
+  const size_t count = stream.read_at(0, bytes);
+  size_t length_bytes = 1;
+  while (length_bytes < kMaximumLengthBytes && length_bytes < count && (bytes[length_bytes - 1] & 0x80) != 0) {
+    ++length_bytes;
+  }
+  const size_t start_bytes = std::min(kMessageStart.size(), count - std::min(length_bytes, count));
+  return std::equal(kMessageStart.begin(), kMessageStart.begin() + static_cast<ptrdiff_t>(start_bytes),
+                    bytes + length_bytes);
 }
 
 }  // namespace
@@ -33,7 +50,7 @@ std::optional<StreamTail> read_tail(FileSource& stream, const Identity& identity
   }
   const bool made_by_it =
       tail.device == state.device && (tail.inode == state.now.inode || tail.inode == state.replacement.inode);
-  if (!ours && !made_by_it) return std::nullopt;
+  if (!ours && (!made_by_it || (!any && !is_cut_header(stream)))) return std::nullopt;
   tail.next_sequence = any ? reader.next_sequence() : 0;
   tail.damaged = !ours || reader.lost_messages() > 0;
   for (const Damage& damage : reader.damage()) {

@@ -23,7 +23,8 @@ struct StreamTail {
   bool closed() const { return end || (last_snapshot && last_snapshot->kind() == proto::Snapshot::POST_MORTEM); }
 };
 
-// Nothing where the file is no stream of this recording. One in which nothing is whole yet is known by its inode.
+// Nothing where the file is no stream of this recording. One in which nothing is whole yet is known by its inode
+// and its first bytes.
 std::optional<StreamTail> read_tail(FileSource& stream, const Identity& identity, const StreamState& state);
 
 // Whether the file's first message is the Header of this recording.

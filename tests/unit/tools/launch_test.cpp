@@ -10,6 +10,7 @@
 #include <csignal>
 #include <thread>
 
+#include "commands/arguments.h"
 #include "error.h"
 #include "launch/child.h"
 #include "launch/environment.h"
@@ -199,6 +200,31 @@ TEST(Child, StatusIsAsShellsSayIt) {
   EXPECT_EQ(run({"sh", "-c", "test \"$SEEP_TEST_SETTING\" = set"}).status(), 0);
 }
 
+TEST(Child, TicksWhileItIsWaitedFor) {
+  const TemporaryDirectory directory;
+  Child child;
+  child.execute("/bin/sh", {"sh", "-c", "while [ ! -e " + directory.path("enough") + " ]; do sleep 0.01; done; exit 3"},
+                {});
+  EXPECT_NE(child.start_ticks(), 0u);
+  int ticks = 0;
+  const ChildEnd end = child.wait(std::chrono::milliseconds(1), [&] {
+    if (++ticks == 3) directory.write("enough", "");
+  });
+  EXPECT_EQ(end.status(), 3);
+  EXPECT_GE(ticks, 3);
+}
+
+TEST(ParseDuration, TakesUnitsAndRefusesTheRest) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(parse_duration("--interval", "10s"), 10s);
+  EXPECT_EQ(parse_duration("--interval", "7"), 7s);
+  EXPECT_EQ(parse_duration("--interval", "500ms"), 500ms);
+  EXPECT_EQ(parse_duration("--interval", "2m"), 2min);
+  for (const char* text : {"", "0", "0s", "-3", "1.5s", "s", "10 s", "10d", "99999999999999h"}) {
+    EXPECT_THROW(parse_duration("--interval", text), Error) << text;
+  }
+}
+
 TEST(Child, GetsItsSignalMaskBackAndItsOwnPidBeforeItRuns) {
   EXPECT_EQ(run({"sh", "-c", "grep -q '^SigBlk:.0*$' /proc/self/status"}).status(), 0);
   const TemporaryDirectory directory;
@@ -266,6 +292,22 @@ TEST(OwnStream, AStubSaysWhyAndHowItEnded) {
   EXPECT_EQ(process.header().recording_id().size(), 16u);
   EXPECT_EQ(process.end()->signal(), 9u);
   EXPECT_EQ(std::filesystem::path(process.stream_path()).filename(), "tool.77.seep");
+}
+
+TEST(OwnStream, AnEndIsNotPutToTheStreamOfAnEarlierProcessOfThatNumber) {
+  const TemporaryDirectory directory;
+  auto messages = testing::small_recording();
+  messages.pop_back();
+  messages[0].mutable_header()->set_pid_namespace(this_pid_namespace());
+  messages[0].mutable_header()->set_process_start_ticks(100);
+  const std::string path = directory.write("server.seep", testing::stream_of(messages));
+  finish_stream(directory.path(), {.pid = 4242, .start_ticks = 101}, {.signalled = true, .signal = 11});
+  EXPECT_FALSE(load_recording({path}).processes[0]->end().has_value());
+  finish_stream(directory.path(), {.pid = 4242, .start_ticks = 100},
+                {.signalled = true, .signal = 9, .oom_killed = true});
+  const Recording recording = load_recording({path});
+  ASSERT_TRUE(recording.processes[0]->end().has_value());
+  EXPECT_TRUE(recording.processes[0]->end()->oom_killed());
 }
 
 TEST(OwnStream, AnEndIsPutToTheStreamOfTheLastImageThatLacksOne) {

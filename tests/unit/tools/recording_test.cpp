@@ -266,8 +266,10 @@ TEST(Loading, RefusesAnotherUsersFileUnlessRoot) {
 
 TEST(Loading, ADirectoryIsItsStreamsAndNothingElse) {
   const TemporaryDirectory directory;
+  auto another = small_recording();
+  another[0].mutable_header()->set_recording_id("fedcba9876543210");
   directory.write("a.seep", stream_of(small_recording()));
-  directory.write("b.seep", stream_of(small_recording()));
+  directory.write("b.seep", stream_of(another));
   directory.write("notes.txt", "not a stream");
   const Recording recording = load_recording({directory.path()});
   EXPECT_EQ(recording.processes.size(), 2u);
