@@ -62,6 +62,9 @@ void StreamThinner::begin(const ThinningFiles& files, const ThinningPlan& plan) 
   phase_ = Phase::kFirst;
   failure_ = Failure::kNone;
   position_ = looked_at_ = 0;
+  run_first_ = group_ = run_last_ = 0;
+  run_counters_ = run_traces_ = 0;
+  if (plan_.bitmap_bytes != 0) memset(plan_.bitmap, 0, plan_.bitmap_bytes);
   expected_sequence_ = sequence_ = 0;
   written_bytes_ = removed_snapshots_ = merged_counters_ = work_bytes_ = 0;
   header_crc_ = 0;
@@ -171,35 +174,47 @@ bool StreamThinner::copy_snapshot(const MessageFrame& frame) noexcept {
 bool StreamThinner::end_group(const MessageFrame& frame) noexcept {
   if (phase_ == Phase::kMerge) {
     ++removed_snapshots_;
-    phase_ = Phase::kKeep;
+    if (++group_ == run_last_) phase_ = Phase::kKeep;
     return true;
   }
   if (!send_collected() || !copy_snapshot(frame)) return false;
   merged_counters_ = 0;
   if (phase_ == Phase::kRest) return true;
-  phase_ = Phase::kFindFirst;
   looked_at_ = position_ + frame.bytes;
+  begin_run();
   return true;
+}
+
+// Zero for those that the table has no room for.
+uint16_t StreamThinner::last_group_of(uint64_t trace) const noexcept {
+  uint16_t group = 0;
+  if (trace >= plan_.bitmap_bytes / sizeof group) return 0;
+  memcpy(&group, static_cast<const char*>(plan_.bitmap) + trace * sizeof group, sizeof group);
+  return group;
 }
 
 bool StreamThinner::note_traces(const MessageFrame& frame) noexcept {
   const uint8_t* const end = frame.content + frame.content_bytes;
+  const uint16_t group = static_cast<uint16_t>(group_);
   WireField item;
   for (const uint8_t* at = frame.content; at != end;) {
     uint64_t id;
     if (!read_field(at, end, item)) return fail(Failure::kUnfit);
     if (item.number != kCountersCounters || item.type != WireType::kBytes) continue;
     if (!find_number(item.data, item.end, kTraceId, id)) return fail(Failure::kUnfit);
-    if (id / 8 < plan_.bitmap_bytes) static_cast<uint8_t*>(plan_.bitmap)[id / 8] |= static_cast<uint8_t>(1u << id % 8);
+    ++run_counters_;
+    if (last_group_of(id) < run_first_) ++run_traces_;
+    if (id >= plan_.bitmap_bytes / sizeof group) continue;
+    memcpy(static_cast<char*>(plan_.bitmap) + id * sizeof group, &group, sizeof group);
   }
   return true;
 }
 
-// Whether the pair's second group has counters of the same trace.
+// Whether a later group of the run has counters of the same trace.
 bool StreamThinner::is_said_again(const WireField& counters, bool& again) noexcept {
   uint64_t id;
   if (!find_number(counters.data, counters.end, kTraceId, id)) return fail(Failure::kUnfit);
-  again = id / 8 < plan_.bitmap_bytes && (static_cast<const uint8_t*>(plan_.bitmap)[id / 8] >> id % 8 & 1) != 0;
+  again = last_group_of(id) > group_;
   return true;
 }
 
@@ -236,7 +251,31 @@ bool StreamThinner::copy(const MessageFrame& frame) noexcept {
 
 // --- Steps
 
-// Looks at one message of what may be the next pair.
+// Numbers of groups grow from run to run, so that the table need not be cleared for each.
+void StreamThinner::begin_run() noexcept {
+  phase_ = Phase::kLook;
+  group_ = run_last_ + 1;
+  if (group_ > kMostGroups) {
+    if (plan_.bitmap_bytes != 0) memset(plan_.bitmap, 0, plan_.bitmap_bytes);
+    group_ = 1;
+  }
+  run_first_ = group_;
+  run_counters_ = run_traces_ = 0;
+}
+
+// A group was looked at to its end. Enough of the run is said again to be worth the loss of its other Snapshots?
+void StreamThinner::note_group() noexcept {
+  const uint32_t groups = group_ - run_first_ + 1;
+  if (groups >= kMostGroupsOfRun || (groups >= 2 && 3 * run_traces_ <= 2 * run_counters_)) {
+    phase_ = Phase::kMerge;
+    run_last_ = group_;
+    group_ = run_first_;
+  } else {
+    ++group_;
+  }
+}
+
+// Looks at one message of what may be the next run.
 bool StreamThinner::look_ahead() noexcept {
   MessageFrame frame;
   if (looked_at_ < plan_.thin_until) {
@@ -249,14 +288,8 @@ bool StreamThinner::look_ahead() noexcept {
 }
 
 bool StreamThinner::look_at(const MessageFrame& frame) noexcept {
-  if (frame.content_field == kCountersField && phase_ == Phase::kFindSecond) return note_traces(frame);
-  if (frame.content_field != kSnapshotField) return true;
-  if (phase_ == Phase::kFindFirst) {
-    if (plan_.bitmap_bytes != 0) memset(plan_.bitmap, 0, plan_.bitmap_bytes);
-    phase_ = Phase::kFindSecond;
-  } else {
-    phase_ = Phase::kMerge;
-  }
+  if (frame.content_field == kCountersField) return note_traces(frame);
+  if (frame.content_field == kSnapshotField) note_group();
   return true;
 }
 
@@ -275,10 +308,10 @@ StreamThinner::Progress StreamThinner::step(uint64_t most_bytes) noexcept {
   work_bytes_ = 0;
   do {
     if (failure_ != Failure::kNone) return Progress::kFailed;
-    if (phase_ == Phase::kFindFirst || phase_ == Phase::kFindSecond) {
+    if (phase_ == Phase::kLook) {
       (void)look_ahead();
     } else if (move_on() == Loaded::kEnd) {
-      // Only what changed under our hands ends within a pair that was whole before.
+      // Only what changed under our hands ends within a run that was whole before.
       if (phase_ == Phase::kFirst || phase_ == Phase::kRest) return Progress::kDone;
       (void)fail(Failure::kUnfit);
     }

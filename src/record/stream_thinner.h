@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes a stream smaller by taking out every second of its old snapshots (option max_stream). A stream is a header and
-// then groups of messages, each closed by its Snapshot:
+// Makes a stream smaller by taking out old snapshots (option max_stream). A stream is a header and then groups of
+// messages, each closed by its Snapshot:
 //
-//     before   Header g0 | g1   g2 | g3   g4 | g5 ...                  |  ...  newest
-//     after    Header g0 | (g1) g2 | (g3) g4 | ...                     |  ...  newest
-//              kept        merged into the next   until `thin_until`      copied
+//     before   Header g0 | g1 g2 | g3 g4 g5 | g6 ...                   |  ...  newest
+//     after    Header g0 |  (g2) |    (g5)  | ...                      |  ...  newest
+//              kept        runs, each merged into its last group,        copied
+//                          until `thin_until`
 //
-// Of a group (g1) that is merged, modules, traces and thread names are kept, a trace's counters only where g2 has none
-// for the same trace, and its Snapshot is dropped. All numbers in a stream are absolute, so behind each Snapshot that
-// stays a reader knows, byte for byte, what it knew there before: that is the guarantee. The Snapshot itself differs in
-// two fields: `changed_counters` also counts those that were merged into its group, `thinned_snapshots` those that were
-// taken out before it. Passes can be repeated: each halves the old part again, so the past gets coarser with its age.
+// Of the other groups of a run modules, traces and thread names are kept, a trace's counters only where no later group
+// of the run has some for it, and their Snapshots are dropped. All numbers in a stream are absolute, so behind each
+// Snapshot that stays a reader knows, byte for byte, what it knew there before: that is the guarantee. The Snapshot
+// itself differs in two fields: `changed_counters` also counts those that were merged into its group,
+// `thinned_snapshots` those that were taken out before it.
+//
+// A run is two groups where the same traces change in each, and else as many as it takes until a third of their
+// counters is said again later. So every pass saves about a third of the old part or more, whatever changes how often,
+// but for frames and modules, which all stay. Passes can be repeated: the past gets coarser with its age.
 //
 // Messages get new sequence numbers; where numbers were missing (a message was lost) as many are missing afterwards.
 // An End that is followed by more is dropped, since it did not take place, and so is a Header that is said again.
@@ -57,7 +62,7 @@ class StreamThinner {
 
   // For traces with the ids 1 to `traces` (RegionHeader::trace_count, or Snapshot.traces of the last one).
   [[nodiscard]] static constexpr size_t bitmap_bytes(uint64_t traces) noexcept {
-    return static_cast<size_t>(traces / 8 + 1);
+    return static_cast<size_t>(traces + 1) * sizeof(uint16_t);
   }
 
   void begin(const ThinningFiles& files, const ThinningPlan& plan) noexcept;
@@ -78,15 +83,16 @@ class StreamThinner {
 
  private:
   enum class Phase {
-    kFirst,       // Copies the first group.
-    kFindFirst,   // Looks for the end of the pair's first group,
-    kFindSecond,  // then of its second, whose traces it notes,
-    kMerge,       // then writes the first group without what the second says again,
-    kKeep,        // then the second, and goes on with the next pair.
-    kRest,        // No pair any more: copies.
+    kFirst,  // Copies the first group.
+    kLook,   // Looks for the end of a run, and notes which of its groups is the last to name a trace,
+    kMerge,  // then writes all groups but the last, without what is said again later,
+    kKeep,   // then the last, and goes on with the next run.
+    kRest,   // No run any more: copies.
   };
   enum class Loaded { kMessage, kEnd, kFailed };
 
+  // Groups have numbers from 1; the table says 0 for what no group has named.
+  static constexpr uint32_t kMostGroupsOfRun = 4096, kMostGroups = UINT16_MAX - kMostGroupsOfRun;
   static constexpr size_t kContentCapacity =
       EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kFrameEndBytes;
 
@@ -94,6 +100,8 @@ class StreamThinner {
   [[nodiscard]] bool read_window(uint64_t offset) noexcept;
   [[nodiscard]] bool look_ahead() noexcept;
   [[nodiscard]] bool look_at(const MessageFrame& frame) noexcept;
+  void begin_run() noexcept;
+  void note_group() noexcept;
   [[nodiscard]] Loaded move_on() noexcept;
   void account_sequence(uint64_t sequence) noexcept;
   [[nodiscard]] bool note_traces(const MessageFrame& frame) noexcept;
@@ -105,6 +113,7 @@ class StreamThinner {
   [[nodiscard]] bool end_group(const MessageFrame& frame) noexcept;
   [[nodiscard]] bool collect_counters(const MessageFrame& frame) noexcept;
   [[nodiscard]] bool is_said_again(const WireField& counters, bool& again) noexcept;
+  [[nodiscard]] uint16_t last_group_of(uint64_t trace) const noexcept;
   [[nodiscard]] bool send_collected() noexcept;
   [[nodiscard]] bool send(uint8_t* content, size_t content_bytes, uint64_t content_field) noexcept;
   [[nodiscard]] bool fail(Failure failure) noexcept;
@@ -116,7 +125,12 @@ class StreamThinner {
   Phase phase_;
   Failure failure_;
   uint64_t position_;           // Everything before it is written, or taken out.
-  uint64_t looked_at_;          // How far the pair was looked at.
+  uint64_t looked_at_;          // How far the run was looked at.
+  uint32_t run_first_;          // Number of its first group,
+  uint32_t group_;              // and of the one that is looked at, or written.
+  uint32_t run_last_;           // When it is known.
+  uint64_t run_counters_;       // Those that its groups have,
+  uint64_t run_traces_;         // and of so many traces they are.
   uint64_t expected_sequence_;  // Of the source.
   uint64_t sequence_;
   uint64_t written_bytes_;
@@ -128,7 +142,7 @@ class StreamThinner {
   size_t window_bytes_;
   uint64_t window_offset_;  // In the source.
   size_t collected_bytes_;
-  // Counters of a pair under way: those of the first group that stay, then the second's.
+  // Counters of the run under way: those of its groups that stay, then all of the last.
   uint8_t collected_[EncoderScratch::kBufferBytes];
   // A stretch of the source, with room before it for the frame of its first message.
   uint8_t window_[EncoderScratch::kPrefixBytes + EncoderScratch::kBufferBytes];
