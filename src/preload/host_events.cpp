@@ -15,9 +15,11 @@
 
 #include <cstring>
 
+#include "preload/exec_target.h"
 #include "preload/next_allocator.h"
 #include "preload/recorder.h"
 #include "preload/recording.h"
+#include "preload/region_place.h"
 #include "preload/snapshots.h"
 #include "record/system.h"
 #include "record/text.h"
@@ -57,16 +59,19 @@ const NextEvents& events() {
   return next_events;
 }
 
-void end_with(const seep::EndFacts& end) {
+bool end_with(const seep::EndFacts& end, bool keep_region) {
   const int saved = errno;
-  seep::final_snapshot(end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit, end);
+  const auto kind = end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit;
+  const bool done = seep::final_snapshot(kind, end, keep_region);
   errno = saved;
+  return done;
 }
 
-void end_by_exit(int status) { end_with({seep::EndHow::kExit, true, status & 0xFF, 0, seep::now_ns()}); }
-void end_by_exec() { end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}); }
+void end_by_exit(int status) { end_with({seep::EndHow::kExit, true, status & 0xFF, 0, seep::now_ns()}, false); }
 void on_host_exit(int status, void*) { end_by_exit(status); }
-void on_quick_exit() { end_with({seep::EndHow::kExit, false, 0, 0, seep::now_ns()}); }  // Its status is not told.
+void on_quick_exit() {
+  end_with({seep::EndHow::kExit, false, 0, 0, seep::now_ns()}, false);
+}  // Its status is not told.
 
 // For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
 void announce() {
@@ -78,7 +83,11 @@ void announce() {
   seep::TextBuilder text(line, sizeof line);
   text.add_number(seep::recording.pid);
   text.add_character('\n');
-  seep::sys::write_all(fd, line, text.length());
+  struct stat status {};
+  // Growing a file past that limit raises SIGXFSZ, which kills.
+  const bool fits = !seep::sys::failed(seep::sys::status_fd(fd, &status)) &&
+                    static_cast<uint64_t>(status.st_size) + text.length() <= seep::sys::resource_limit(RLIMIT_FSIZE);
+  if (fits) seep::sys::write_all(fd, line, text.length());
   seep::sys::close(fd);
 }
 
@@ -99,6 +108,7 @@ __attribute__((constructor)) void seep_start() {
   events();
   if (seep::prepare_recording()) {
     announce();
+    seep::remove_region_of_image_before();
     pthread_atfork(nullptr, nullptr, seep::forget_parents_region);
     if (const char* owner = other_malloc()) {
       char detail[256];
@@ -114,8 +124,29 @@ __attribute__((constructor)) void seep_start() {
   errno = saved;
 }
 
-bool is_executable(const char* path) {
-  return seep::system_call(SYS_faccessat, AT_FDCWD, seep::sys::as_long(path), X_OK) == 0;
+// An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before.
+// If the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what will
+// fail for sure is not worth a snapshot. The region stays where the new image will be ours, too, and remove it.
+template <typename Exec>
+int with_end(seep::ExecTarget target, bool shell_runs_text, Exec exec) {
+  using seep::ExecTarget;
+  const bool ends = target == ExecTarget::kText ? shell_runs_text : target != ExecTarget::kNone;
+  const bool ended = ends && end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}, target != ExecTarget::kOther);
+  const int result = exec();
+  if (ended) seep::go_on_after_failed_exec();
+  return result;
+}
+
+// A program named by a directory's descriptor, or by its own.
+seep::ExecTarget look_at_descriptor(int fd, const char* path) {
+  if (path[0] == '/' || (fd == AT_FDCWD && path[0] != '\0')) return seep::look_at_program(path);
+  char name[4200];
+  seep::TextBuilder text(name, sizeof name);
+  text.add("/proc/self/fd/");
+  text.add_number(static_cast<uint64_t>(fd));
+  if (path[0] != '\0') text.add_character('/');
+  text.add(path);
+  return text.complete() ? seep::look_at_program(name) : seep::ExecTarget::kOther;
 }
 
 // Calls with a list of arguments: those on the stack, counted first.
@@ -150,34 +181,25 @@ SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
   __builtin_unreachable();
 }
 
-// An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before.
-// If the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what is not
-// there or not executable is not worth a snapshot.
 SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
-  if (is_executable(path)) end_by_exec();
-  return events().execve(path, arguments, environment);
+  return with_end(seep::look_at_program(path), false, [&] { return events().execve(path, arguments, environment); });
 }
 
 SEEP_HOOK int execv(const char* path, char* const* arguments) { return execve(path, arguments, environ); }
 
-SEEP_HOOK int execvp(const char* file, char* const* arguments) {
-  end_by_exec();
-  return events().execvpe(file, arguments, environ);
+SEEP_HOOK int execvpe(const char* file, char* const* arguments, char* const* environment) {
+  return with_end(seep::look_for_program(file), true, [&] { return events().execvpe(file, arguments, environment); });
 }
 
-SEEP_HOOK int execvpe(const char* file, char* const* arguments, char* const* environment) {
-  end_by_exec();
-  return events().execvpe(file, arguments, environment);
-}
+SEEP_HOOK int execvp(const char* file, char* const* arguments) { return execvpe(file, arguments, environ); }
 
 SEEP_HOOK int fexecve(int fd, char* const* arguments, char* const* environment) {
-  end_by_exec();
-  return events().fexecve(fd, arguments, environment);
+  return with_end(look_at_descriptor(fd, ""), false, [&] { return events().fexecve(fd, arguments, environment); });
 }
 
 SEEP_HOOK int execveat(int fd, const char* path, char* const* arguments, char* const* environment, int flags) {
-  end_by_exec();
-  return events().execveat(fd, path, arguments, environment, flags);
+  return with_end(look_at_descriptor(fd, path), false,
+                  [&] { return events().execveat(fd, path, arguments, environment, flags); });
 }
 
 #define SEEP_COLLECT_ARGUMENTS(FIRST)                                                    \

@@ -19,7 +19,6 @@ namespace seep {
 namespace {
 
 constexpr char kOptionsVariable[] = "SEEP_OPTIONS=";
-constexpr unsigned kStartTimeField = 22;
 constexpr size_t kVariableBytes = sizeof kOptionsVariable - 1;
 
 long read_file(const char* path, char* buffer, size_t bytes) {
@@ -43,11 +42,6 @@ void read_boot_id(uint8_t (&boot_id)[16]) {
     boot_id[digits / 2] = static_cast<uint8_t>(boot_id[digits / 2] << 4 | digit);
     ++digits;
   }
-}
-
-uint64_t read_pid_namespace() {
-  struct stat status {};
-  return sys::failed(sys::status("/proc/self/ns/pid", &status)) ? 0 : status.st_ino;
 }
 
 void read_executable(char* to, size_t bytes) {
@@ -117,6 +111,11 @@ uint64_t read_stat_field(unsigned number) noexcept {
   return value;
 }
 
+uint64_t read_pid_namespace() noexcept {
+  struct stat status {};
+  return sys::failed(sys::status("/proc/self/ns/pid", &status)) ? 0 : status.st_ino;
+}
+
 void fill_identity(Identity& identity) noexcept {
   const Options& options = recording.options;
   memcpy(identity.recording_id, recording.recording_id, sizeof identity.recording_id);
@@ -142,30 +141,6 @@ void fill_identity(Identity& identity) noexcept {
   if (!sys::failed(system_call(SYS_uname, sys::as_long(&names)))) memcpy(identity.host, names.nodename, 65);
   memcpy(identity.options, options.given, sizeof identity.options);
   if (!expand_stream_path(identity.stream_path, sizeof identity.stream_path)) identity.stream_path[0] = '\0';
-}
-
-bool choose_region_path(const Options& options, const uint8_t (&recording_id)[16], char* path,
-                        size_t path_bytes) noexcept {
-  TextBuilder text(path, path_bytes);
-  if (strcmp(options.region, "tmpfs") == 0) {
-    text.add("/dev/shm");
-  } else if (strcmp(options.region, "output") == 0) {
-    char stream[sizeof options.out];
-    if (!expand_stream_path(stream, sizeof stream)) return false;
-    char* slash = strrchr(stream, '/');
-    if (slash == nullptr) return false;
-    *slash = '\0';
-    sys::make_directory(stream, 0777);
-    text.add(stream);
-  } else {
-    text.add(options.region);
-  }
-  text.add("/seep.");
-  text.add_number(recording.pid);
-  text.add_character('.');
-  text.add_hex(recording_id, 8);
-  text.add(".region");
-  return text.complete();
 }
 
 }  // namespace seep

@@ -24,14 +24,15 @@ inline constexpr size_t kEnvironmentBytes = 256 << 10;
 // From getrandom(2); where that has nothing yet, from the clock and addresses.
 void fill_random(void* to, size_t bytes) noexcept;
 
+// Inode of /proc/self/ns/pid; 0 where it cannot be read.
+[[nodiscard]] uint64_t read_pid_namespace() noexcept;
+
+inline constexpr unsigned kStartTimeField = 22;
+
 // Field `number` of /proc/self/stat (proc(5)), for numbers from 3; 0 where it cannot be read.
 [[nodiscard]] uint64_t read_stat_field(unsigned number) noexcept;
 
 // All fields but the region's path and what was inherited.
 void fill_identity(Identity& identity) noexcept;
-
-// Where the region's file goes by the option `region`. False: nowhere.
-[[nodiscard]] bool choose_region_path(const Options& options, const uint8_t (&recording_id)[16], char* path,
-                                      size_t path_bytes) noexcept;
 
 }  // namespace seep

@@ -36,8 +36,11 @@ void match_nothing() noexcept;
 [[nodiscard]] __attribute__((always_inline)) inline bool wants_sample(size_t size) noexcept {
   uint64_t left;
   const bool below = __builtin_sub_overflow(static_cast<uint64_t>(thread_state.bytes_until_sample), size + 1, &left);
+  // Not stored where it is below: a signal handler that allocates at this point would count down what has wrapped
+  // around, and go unrecorded.
+  if (__builtin_expect(below, false)) return true;
   thread_state.bytes_until_sample = static_cast<int64_t>(left);
-  return __builtin_expect(below, false);
+  return false;
 }
 
 [[nodiscard]] __attribute__((always_inline)) inline bool maybe_recorded(const void* block) noexcept {

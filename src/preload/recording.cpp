@@ -14,6 +14,7 @@
 #include "preload/identity.h"
 #include "preload/next_allocator.h"
 #include "preload/recorder.h"
+#include "preload/region_place.h"
 #include "preload/snapshots.h"
 #include "preload/stream_name.h"
 #include "record/counters.h"
@@ -126,17 +127,21 @@ Region make_region_of(const char* path, uint64_t most_bytes) {
 
 Region make_region_somewhere(char (&path)[sizeof(Identity::region_path)]) {
   const uint64_t most_bytes = most_region_bytes();
-  if (choose_region_path(recording.options, recording.recording_id, path, sizeof path)) {
+  constexpr unsigned kMostNames = 4;
+  for (unsigned attempt = 1; attempt <= kMostNames && region_path(attempt, path, sizeof path); ++attempt) {
+    if (is_region_path_taken(path)) continue;
     // Growing a file past this limit raises SIGXFSZ, which kills.
     const uint64_t file_limit = sys::resource_limit(RLIMIT_FSIZE);
     const Region region = make_region_of(path, most_bytes < file_limit ? most_bytes : file_limit);
     if (region.valid()) return region;
+    break;
   }
   path[0] = '\0';  // No room there, or no right to it: private memory, which still reaches the stream.
   return make_region_of(path, most_bytes);
 }
 
 Region make_recording() {
+  const uint32_t pid = static_cast<uint32_t>(sys::process_id());
   if (!recording.has_recording_id) fill_random(recording.recording_id, sizeof recording.recording_id);
   recording.has_recording_id = true;
   char path[sizeof(Identity::region_path)];
@@ -150,8 +155,15 @@ Region make_recording() {
   sum_inherited(header.identity);
   add_early_loss(region);
   header.ready.store(1, std::memory_order_release);
-  recording.region_base.store(&header, std::memory_order_release);
-  return region;
+  // A signal handler may have forked meanwhile, and this be its child, or have made one: then this is none of ours.
+  void* none = nullptr;
+  const bool same_process = static_cast<uint32_t>(sys::process_id()) == pid;
+  if (same_process && recording.region_base.compare_exchange_strong(none, &header, std::memory_order_acq_rel)) {
+    return region;
+  }
+  if (same_process && path[0] != '\0') sys::unlink(path);
+  sys::unmap(&header, header.capacity_bytes.load());
+  return recording.region();
 }
 
 }  // namespace
@@ -193,7 +205,7 @@ void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept {
   identity.not_observed_reason = not_observed_reason;
   strncpy(identity.not_observed_detail, detail, sizeof identity.not_observed_detail - 1);
   const EndFacts end{EndHow::kUnknown, false, 0, 0, now_ns()};
-  final_snapshot(SnapshotKind::kExit, end);
+  final_snapshot(SnapshotKind::kExit, end, false);
 }
 
 void forget_parents_region() noexcept {

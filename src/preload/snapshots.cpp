@@ -4,6 +4,7 @@
 #include "preload/snapshots.h"
 
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
 
 #include <cstring>
@@ -27,7 +28,8 @@ struct Workplace {  // Taken at the first snapshot.
 
 constinit std::atomic<Workplace*> workplace{nullptr};
 constinit std::atomic<StreamThinning*> thinning{nullptr};
-constinit void* bitmap = nullptr;  // For it. Both are touched by the owner of the snapshot alone.
+constinit std::atomic<uint32_t> ended{0};  // 1: the stream has its End.
+constinit void* bitmap = nullptr;          // For it. Both are touched by the owner of the snapshot alone.
 constinit size_t bitmap_bytes = 0;
 // The directory part of the stream's name stays the parent's in a fork's child: one directory is one recording.
 constinit char stream_directory[2048] = "";
@@ -101,11 +103,25 @@ void run_on_own_stack(Job& job) {
 }
 
 bool become_owner(RegionHeader& header, unsigned most_waits) {
-  for (unsigned wait = 0; header.snapshot_owner.exchange(1, std::memory_order_acquire) != 0; ++wait) {
+  for (unsigned wait = 0;; ++wait) {
+    uint32_t owner = 0;
+    if (header.snapshot_owner.compare_exchange_strong(owner, kOwnedByProcess, std::memory_order_acquire)) return true;
     if (wait >= most_waits) return false;
     system_call(SYS_sched_yield);
   }
-  return true;
+}
+
+// From somebody outside who was killed: his lock on the file is gone, and what he owned is not.
+bool take_over_from_dead(RegionHeader& header) {
+  if (header.snapshot_owner.load(std::memory_order_acquire) != kOwnedFromOutside) return false;
+  const long fd = sys::open(header.identity.region_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (sys::failed(fd)) return false;
+  uint32_t owner = kOwnedFromOutside;
+  const bool dead = !sys::failed(system_call(SYS_flock, fd, LOCK_EX | LOCK_NB)) &&
+                    header.snapshot_owner.compare_exchange_strong(owner, kOwnedByProcess, std::memory_order_acquire);
+  sys::close(fd);
+  if (dead) header.progress.write_everything = 1;
+  return dead;
 }
 
 // Under `seep run` that takes them, from outside; and should it end before us, we do.
@@ -145,16 +161,29 @@ void maybe_snapshot() noexcept {
   region.header().snapshot_owner.store(0, std::memory_order_release);
 }
 
-void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept {
+bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noexcept {
   const Region region = recording.region();
   // A vfork child that exits runs in its parent's memory: this recording is not its own.
-  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return false;
   constexpr unsigned kMostWaits = 100'000;
-  if (!become_owner(region.header(), kMostWaits)) return;
+  RegionHeader& header = region.header();
+  if (ended.load(std::memory_order_relaxed) != 0) return false;  // _exit() in a handler of exit().
+  if (!become_owner(header, kMostWaits) && !take_over_from_dead(header)) return false;
+  if (ended.exchange(1, std::memory_order_relaxed) != 0) return false;
   Job job{region, kind, &end, false};
   run_on_own_stack(job);
-  if (job.written && region.header().identity.region_path[0] != '\0') sys::unlink(region.header().identity.region_path);
-  region.header().snapshot_owner.store(0, std::memory_order_release);
+  if (job.written) {
+    header.closed.store(1, std::memory_order_release);
+    if (!keep_file && header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);
+  }
+  return true;  // Still its owner: nothing may be written behind the End.
+}
+
+void go_on_after_failed_exec() noexcept {
+  RegionHeader& header = recording.region().header();
+  header.closed.store(0, std::memory_order_release);
+  ended.store(0, std::memory_order_relaxed);
+  header.snapshot_owner.store(0, std::memory_order_release);
 }
 
 void leave_parents_stream() noexcept {
@@ -164,6 +193,7 @@ void leave_parents_stream() noexcept {
     if (slash != nullptr) memcpy(stream_directory, path, static_cast<size_t>(slash - path));
   }
   if (StreamThinning* pass = thinning.load(std::memory_order_relaxed)) pass->active = false;
+  ended.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace seep

@@ -17,9 +17,13 @@ namespace seep {
 // Takes one if the interval is over and nobody else is at it. From the slow path, every now and then.
 void maybe_snapshot() noexcept;
 
-// The last one, with how it ended; then the region's file is removed, if the stream holds all. Waits a bounded time for
-// a thread that is taking one.
-void final_snapshot(SnapshotKind kind, const EndFacts& end) noexcept;
+// The last one, with how it ended; from then on nobody takes another. If the stream holds all, the region is closed,
+// and its file removed unless `keep_file`. Waits a bounded time for a thread that is taking one. False where there was
+// nothing to do, or it could not be done: nothing to recording, another's recording, already ended.
+bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noexcept;
+
+// After a final_snapshot() that returned true: it was not the last, because the exec has failed.
+void go_on_after_failed_exec() noexcept;
 
 // In the child of a fork, before it has taken on its own pid: the stream is the parent's, but the directory is for
 // both.

@@ -11,6 +11,9 @@
 namespace seep {
 
 inline constexpr const char* kArchitecture = "x86_64";
+// How a program for it begins (ELF gABI, chapter 4): ELFCLASS64, EM_X86_64.
+inline constexpr unsigned kElfClass = 2;
+inline constexpr unsigned kElfMachine = 62;
 
 // Returns what the kernel returns: a negative errno on failure.
 inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept {

@@ -120,13 +120,17 @@ struct StreamState {
 
 inline constexpr size_t kTrieRootSlots = 4096;
 
+inline constexpr uint32_t kOwnedByProcess = 1;
+inline constexpr uint32_t kOwnedFromOutside = 2;  // By who has the file locked (flock): if nobody has, he is dead.
+
 struct RegionHeader {
   char magic[8];
   uint32_t version;
   uint32_t header_bytes;
   uint64_t counters_bytes;               // Of one CounterBlock of this recording.
   std::atomic<uint32_t> ready;           // 1: all above and `identity` are written.
-  std::atomic<uint32_t> snapshot_owner;  // 0, or 1 while somebody takes a snapshot, in the process or from outside.
+  std::atomic<uint32_t> snapshot_owner;  // 0, or who takes a snapshot: one of the two below.
+  std::atomic<uint32_t> closed;          // 1: the stream holds everything, up to an End.
   std::atomic<uint64_t> capacity_bytes;
   std::atomic<uint64_t> committed_bytes;     // Lowest bit: the rest is being made private.
   std::atomic<uint64_t> private_from_bytes;  // 0: nothing of it is private.

@@ -3,6 +3,8 @@
 // From the encoder to the file; see snapshot_writer.h.
 #include "record/snapshot_writer.h"
 
+#include <cstring>
+
 #include "record/stream_file.h"
 
 namespace seep {
@@ -16,20 +18,24 @@ bool append(void* context, const void* data, size_t bytes) {
 bool continue_file(StreamFile& file, const char* root, Region region) {
   RegionHeader& header = region.header();
   StreamState& state = header.stream;
-  if (!file.open(root, header.identity.stream_path, state)) return false;
+  if (!file.open(root, header.identity.stream_path, state, header.identity.recording_id)) return false;
   // Longer: somebody died while appending, before he could say so.
   if (file.bytes() > state.now.bytes) file.take_back(state.now.bytes);
   if (file.bytes() < state.now.bytes) {  // Somebody cut it, and what it said is gone.
     region.count_loss(LossKind::kFailedWrite);
     header.progress.write_everything = 1;
-    if (file.bytes() == 0) state.now.next_sequence = 0;
+    file.take_back(file.whole_bytes(state.now.next_sequence));
   }
   return true;
 }
 
-bool make_file(StreamFile& file, const char* root, Region region, SnapshotKind kind) {
+using Path = char[sizeof(Identity::stream_path)];
+
+// `wanted_path` gets the name without the suffix that it has now perhaps.
+bool make_file(StreamFile& file, const char* root, Region region, SnapshotKind kind, Path& wanted_path) {
   RegionHeader& header = region.header();
-  char(&path)[sizeof(Identity::stream_path)] = header.identity.stream_path;
+  Path& path = header.identity.stream_path;
+  memcpy(wanted_path, path, sizeof path);
   if (path[0] == '\0') return false;
   const bool was_there = header.stream.now.inode != 0;
   const uint64_t thinned = header.stream.now.thinned_snapshots;
@@ -49,7 +55,9 @@ bool write_snapshot(Region region, EncoderScratch& scratch, const char* root, Sn
   RegionHeader& header = region.header();
   header.last_snapshot_ns.store(now_ns, std::memory_order_relaxed);
   StreamFile file;
-  if (!continue_file(file, root, region) && !make_file(file, root, region, kind)) {
+  Path wanted_path;
+  const bool is_new = !continue_file(file, root, region);
+  if (is_new && !make_file(file, root, region, kind, wanted_path)) {
     region.count_loss(LossKind::kFailedWrite);
     return false;
   }
@@ -64,6 +72,11 @@ bool write_snapshot(Region region, EncoderScratch& scratch, const char* root, Sn
   }
   if (written || !file.take_back(bytes_before)) contents.next_sequence = header.progress.sequence;
   contents.bytes = file.bytes();
+  if (is_new && file.bytes() == 0) {  // Nothing went into it: as if it had not been made.
+    file.remove(root, header.identity.stream_path);
+    header.stream = {};
+    memcpy(header.identity.stream_path, wanted_path, sizeof wanted_path);
+  }
   file.close();
   return written;
 }

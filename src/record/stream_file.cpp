@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "record/message_frame.h"
 #include "record/system.h"
 #include "record/text.h"
 
@@ -34,7 +35,7 @@ void make_directories(char* full, size_t first) {
 }
 
 long make_private_file(const char* root, const char* path, bool with_directories) {
-  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
+  constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
   char full[kFullPathBytes];
   if (!join(root, path, full)) return -ENAMETOOLONG;
   if (with_directories) make_directories(full, strlen(root));
@@ -46,17 +47,40 @@ long make_private_file(const char* root, const char* path, bool with_directories
 bool StreamFile::open_any(const char* root, const char* path) noexcept {
   char full[kFullPathBytes];
   if (!join(root, path, full)) return false;
-  fd_ = sys::open(full, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
+  fd_ = sys::open(full, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
   return !sys::failed(fd_) && look();
 }
 
-bool StreamFile::open(const char* root, const char* path, StreamState& state) noexcept {
+bool StreamFile::open(const char* root, const char* path, StreamState& state,
+                      const uint8_t (&recording_id)[16]) noexcept {
   if (state.now.inode == 0 || !open_any(root, path)) return false;
   if (device_ == state.device && inode_ == state.replacement.inode) state.now = state.replacement;
   state.replacement = {};
-  if (device_ == state.device && inode_ == state.now.inode) return true;
+  if (device_ == state.device && inode_ == state.now.inode && is_of(recording_id)) return true;
   close();
   return false;
+}
+
+// The recording's id is the second field of the Header, which is the first message.
+bool StreamFile::is_of(const uint8_t (&recording_id)[16]) const noexcept {
+  uint8_t start[64];
+  if (bytes_ == 0) return true;
+  const long got = sys::read_at(fd_, start, sizeof start, 0);
+  return got > 0 && memmem(start, static_cast<size_t>(got), recording_id, sizeof recording_id) != nullptr;
+}
+
+uint64_t StreamFile::whole_bytes(uint64_t& next_sequence) const noexcept {
+  uint64_t at = 0;
+  for (next_sequence = 0;; ++next_sequence) {
+    uint8_t length_bytes[4];
+    const long got = sys::read_at(fd_, length_bytes, sizeof length_bytes, at);
+    const uint8_t* behind = length_bytes;
+    uint64_t length;
+    if (got <= 0 || !read_varint(behind, length_bytes + got, length)) return at;
+    const uint64_t next = at + static_cast<uint64_t>(behind - length_bytes) + length;
+    if (length == 0 || next > bytes_) return at;
+    at = next;
+  }
 }
 
 bool StreamFile::adopt_empty(const char* root, const char* path, StreamState& state) noexcept {
@@ -117,6 +141,11 @@ bool StreamFile::take_back(uint64_t bytes) noexcept {
   if (sys::failed(sys::truncate_fd(fd_, bytes))) return false;
   bytes_ = bytes;
   return true;
+}
+
+void StreamFile::remove(const char* root, const char* path) noexcept {
+  char full[kFullPathBytes];
+  if (join(root, path, full)) sys::unlink(full);
 }
 
 void StreamFile::close() noexcept {

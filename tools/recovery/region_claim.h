@@ -14,9 +14,6 @@
 
 namespace seep {
 
-// Of RegionHeader::snapshot_owner; the process itself writes 1.
-inline constexpr uint32_t kOwnedFromOutside = 2;
-
 class RegionClaim {
  public:
   // Waits at most so long; throws an Error where it is not to be had. The file is open for reading and writing.

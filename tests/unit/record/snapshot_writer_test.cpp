@@ -28,6 +28,7 @@ class SnapshotWriter : public testing::Test {
     directory = mkdtemp(pattern);
     stream = directory + "/out/a.seep";
     strcpy(header().identity.stream_path, stream.c_str());
+    memset(header().identity.recording_id, 0xA5, sizeof Identity::recording_id);
   }
   ~SnapshotWriter() override { std::filesystem::remove_all(directory); }
 
@@ -109,16 +110,25 @@ TEST_F(SnapshotWriter, AnEmptiedFileBeginsAnew) {
   EXPECT_EQ(failed_writes(), 1u);
 }
 
+// Wherever it was cut: what is whole before that stays, half a message goes, and behind it everything is said again.
 TEST_F(SnapshotWriter, BehindACutEverythingIsSaidAgain) {
   allocate(1);
   ASSERT_TRUE(write());
-  const uint64_t cut_at = std::filesystem::file_size(stream) / 2;
-  std::filesystem::resize_file(stream, cut_at);
+  const uint64_t first = std::filesystem::file_size(stream);
+  allocate(2);
   ASSERT_TRUE(write());
-  const auto messages = messages_of(contents_of(stream).substr(cut_at));
-  EXPECT_TRUE(messages.front().has_header());
-  EXPECT_EQ(messages.back().snapshot().changed_counters(), 1u);
-  EXPECT_EQ(failed_writes(), 1u);
+  const std::string whole = contents_of(stream);
+  uint64_t losses = 0;
+  for (size_t cut_at = 64; cut_at < whole.size(); cut_at += 7) {
+    std::ofstream(stream, std::ios::trunc | std::ios::binary) << whole.substr(0, cut_at);
+    header().stream.now.bytes = whole.size();
+    ASSERT_TRUE(write());
+    expect_complete(stream, 2);
+    const auto messages = messages_of(contents_of(stream));
+    EXPECT_EQ(messages.back().snapshot().changed_counters(), 2u);
+    EXPECT_EQ(messages[3].has_snapshot() && messages[3].snapshot().number() == 1, cut_at >= first) << cut_at;
+    EXPECT_EQ(failed_writes(), ++losses);
+  }
 }
 
 // Who dies while he appends leaves more than the region knows of.
@@ -182,12 +192,30 @@ TEST_F(SnapshotWriter, WhatDoesNotFitLeavesTheFileAsItWas) {
   EXPECT_EQ(messages.back().snapshot().number(), 2u);
 }
 
+TEST_F(SnapshotWriter, AFileThatNothingFitsIntoIsNotLeftBehind) {
+  allocate(1);
+  std::filesystem::create_directories(directory + "/out");
+  std::ofstream(stream) << "somebody else's";
+  rlimit limit{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  rlimit small = limit;
+  small.rlim_cur = 5;
+  setrlimit(RLIMIT_FSIZE, &small);
+  const bool first = write(), second = write();
+  setrlimit(RLIMIT_FSIZE, &limit);
+  EXPECT_FALSE(first || second);
+  EXPECT_FALSE(std::filesystem::exists(directory + "/out/a.2.seep"));
+  ASSERT_TRUE(write());
+  expect_complete(directory + "/out/a.2.seep", 1);
+}
+
 TEST_F(SnapshotWriter, WithoutADirectoryItFailsAndSaysSo) {
   strcpy(header().identity.stream_path, "/proc/no/such/a.seep");
   allocate(1);
   EXPECT_FALSE(write());
   header().identity.stream_path[0] = '\0';
   EXPECT_FALSE(write());
+  EXPECT_EQ(header().stream.now.inode, 0u);
   EXPECT_EQ(failed_writes(), 2u);
   strcpy(header().identity.stream_path, stream.c_str());
   ASSERT_TRUE(write());

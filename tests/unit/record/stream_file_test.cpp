@@ -31,10 +31,11 @@ class StreamFileTest : public testing::Test {
     return file.create("", path, sizeof path, state) ? std::string(path).substr(directory.size() + 1) : "(refused)";
   }
   bool open(StreamFile& file, const std::string& name) {
-    return file.open("", (directory + "/" + name).c_str(), state);
+    return file.open("", (directory + "/" + name).c_str(), state, id);
   }
   std::string contents(const std::string& name) { return contents_of(directory + "/" + name); }
 
+  const uint8_t id[16] = {'t', 'h', 'e', ' ', 'r', 'e', 'c', 'o', 'r', 'd', 'i', 'n', 'g', ' ', 'i', 'd'};
   std::string directory;
   StreamState state{};
 };
@@ -69,16 +70,29 @@ TEST_F(StreamFileTest, ASymbolicLinkIsNotFollowed) {
 TEST_F(StreamFileTest, AppendsAcrossOpensAndRefusesAnotherFileOfItsName) {
   StreamFile file;
   ASSERT_EQ(create(file, "a.seep"), "a.seep");
-  ASSERT_TRUE(file.append("one", 3));
+  ASSERT_TRUE(file.append("the recording id", 16));
   file.close();
   ASSERT_TRUE(open(file, "a.seep"));
-  EXPECT_EQ(file.bytes(), 3u);
+  EXPECT_EQ(file.bytes(), 16u);
   ASSERT_TRUE(file.append("two", 3));
   file.close();
-  EXPECT_EQ(contents("a.seep"), "onetwo");
+  EXPECT_EQ(contents("a.seep"), "the recording idtwo");
   std::filesystem::rename(directory + "/a.seep", directory + "/b.seep");
   std::ofstream(directory + "/a.seep") << "somebody else's";
   EXPECT_FALSE(open(file, "a.seep"));
+}
+
+// Of a file that was removed, ext4 gives the inode to the next one at once.
+TEST_F(StreamFileTest, ThatItHasTheInodeIsNotEnough) {
+  StreamFile file;
+  ASSERT_EQ(create(file, "a.seep"), "a.seep");
+  ASSERT_TRUE(file.append("the recording id", 16));
+  file.close();
+  std::ofstream(directory + "/a.seep", std::ios::trunc) << "somebody else's, by its content";
+  EXPECT_FALSE(open(file, "a.seep"));
+  std::ofstream(directory + "/a.seep", std::ios::trunc) << "";
+  EXPECT_TRUE(open(file, "a.seep"));
+  file.close();
 }
 
 TEST_F(StreamFileTest, WhatWasAppendedCanBeTakenBack) {
@@ -116,11 +130,11 @@ TEST_F(StreamFileTest, FromOutsideThePathIsBelowTheProcesssRoot) {
   char path[64] = "/var/out/a.seep";
   StreamFile file;
   ASSERT_TRUE(file.create((directory + "/root").c_str(), path, sizeof path, state));
-  ASSERT_TRUE(file.append("x", 1));
+  ASSERT_TRUE(file.append("the recording id", 16));
   file.close();
   EXPECT_STREQ(path, "/var/out/a.seep");
-  EXPECT_EQ(contents("root/var/out/a.seep"), "x");
-  ASSERT_TRUE(file.open((directory + "/root").c_str(), path, state));
+  EXPECT_EQ(contents("root/var/out/a.seep"), "the recording id");
+  ASSERT_TRUE(file.open((directory + "/root").c_str(), path, state, id));
   file.close();
 }
 

@@ -33,6 +33,7 @@ class StreamThinningTest : public testing::Test {
     stream = directory + "/a.seep";
     strcpy(header().identity.stream_path, stream.c_str());
     header().identity.max_stream_bytes = kMostBytes;
+    memset(header().identity.recording_id, 0xA5, sizeof Identity::recording_id);
   }
   ~StreamThinningTest() override { std::filesystem::remove_all(directory); }
 
