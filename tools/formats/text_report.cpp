@@ -201,10 +201,12 @@ void write_growth(const TextReport& report) {
     return;
   }
   const std::vector<size_t> grown = grown_sites(profile);
+  const bool nothing = grown.empty() && bytes.value == 0 && !bytes.interval;
+  const std::string how_much = nothing ? "no growth" : described_growth_of_bytes(bytes) + " live";
   const char* sites = grown.empty() ? "" : bytes.value > 0 ? ", most of it at" : "; what grew all the same:";
-  absl::StrAppendFormat(&report.output, "%s%s %s%s%s: %s live%s%s\n", report.style.bold,
+  absl::StrAppendFormat(&report.output, "%s%s %s%s%s: %s%s%s\n", report.style.bold,
                         times.from_start ? "Since the start, in" : "In the last", times.length, times.until,
-                        whose_growth(profile), described_growth_of_bytes(bytes), report.style.plain, sites);
+                        whose_growth(profile), how_much, report.style.plain, sites);
   write_grown_sites(report, grown);
   report.output += '\n';
 }

@@ -22,7 +22,9 @@ using Messages = std::vector<proto::Message>;
 Profile profile_of(const std::vector<Messages>& streams) {
   const TemporaryDirectory directory;
   for (size_t index = 0; index < streams.size(); ++index) {
-    directory.write(std::to_string(index) + ".seep", stream_of(streams[index]));
+    Messages stream = streams[index];  // Each is a recording of its own.
+    if (stream[0].has_header()) stream[0].mutable_header()->mutable_recording_id()->back() = static_cast<char>(index);
+    directory.write(std::to_string(index) + ".seep", stream_of(stream));
   }
   Symbolizer symbolizer;
   return build_profile(load_recording({directory.path()}), symbolizer, [](size_t, size_t) {});
@@ -346,6 +348,15 @@ TEST(Growth, MayBeNegative) {
   EXPECT_TRUE(contains(section, ": -53.7 KiB live; what grew all the same:")) << section;
   EXPECT_FALSE(contains(section, "#1")) << section;
   EXPECT_TRUE(contains(section, "#2")) << section;
+}
+
+TEST(Growth, OfAnIdleProcessIsNone) {
+  Messages messages = killed_recording();
+  messages.back() = testing::signal_message(9, 99 * kSecond);
+  const Profile profile = profile_of({messages});
+  EXPECT_EQ(json_of(profile)["processes"][0]["growth_span_ns"], (99 - 42) * kSecond);
+  EXPECT_EQ(json_of(profile)["totals"]["growth_bytes"], 0);
+  EXPECT_EQ(growth_section(text_of(profile)), "In the last 57 s before the end: no growth\n");
 }
 
 TEST(Growth, OfAShortLifeIsAllOfIt) {
