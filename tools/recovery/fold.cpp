@@ -33,8 +33,8 @@ Error cannot(const std::string& path, const std::string& why) { return Error(Exi
 bool is_writable(const std::string& path) {
   constexpr mode_t kAnyWrite = S_IWUSR | S_IWGRP | S_IWOTH;
   struct stat status;
-  return stat(path.c_str(), &status) == 0 && (status.st_mode & kAnyWrite) != 0 &&
-         faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
+  return stat(path.c_str(), &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) &&
+         (status.st_mode & kAnyWrite) != 0 && faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
 }
 
 void check_writable(const std::string& path) {
@@ -81,8 +81,9 @@ class Fold {
     check_wanted();
     // In another namespace's mounts the path may have meant another place.
     const bool known_place = region_.identity().pid_namespace == this_pid_namespace();
-    const std::string directory = directory_of(stream_path_);
-    if (!known_place || fs::exists(directory)) check_writable(directory);
+    std::string directory = directory_of(stream_path_);
+    while (known_place && directory.size() > 1 && !fs::exists(directory)) directory = directory_of(directory);
+    check_writable(directory);
   }
 
   bool look_at(const std::string& path) {

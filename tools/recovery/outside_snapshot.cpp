@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <ctime>
 #include <optional>
+#include <span>
 
 #include "error.h"
 #include "record/trace_table.h"
@@ -63,6 +65,13 @@ bool is_removed(const FileSource& file) {
   return fstat(file.descriptor(), &status) != 0 || status.st_nlink == 0;
 }
 
+// Its stream has its End, and the process keeps the right to take snapshots: nothing may be written behind it.
+bool is_closed(FileSource& file) {
+  uint32_t closed = 0;
+  const auto into = std::span(reinterpret_cast<uint8_t*>(&closed), sizeof closed);
+  return file.read_at(offsetof(RegionHeader, closed), into) == sizeof closed && closed != 0;
+}
+
 // What the region says to be its stream must be that; an inode's number is used again. Where another file has its name,
 // the stream is begun anew under another one.
 void check_stream(const StreamPlace& place, const RegionFile& region) {
@@ -94,6 +103,7 @@ bool has_no_room(const RegionHeader& header, SnapshotKind kind) {
 TakenSnapshot take_snapshot(const SnapshotRequest& request) {
   FileSource file(request.region_path, FileSource::Access::kReadAndWrite);
   if (!read_region_facts(file).ready) throw Error(ExitCode::kUnreadable, file.path(), "holds nothing yet");
+  if (is_closed(file)) throw Error(ExitCode::kUnreadable, file.path(), "its process is just ending");
   RegionClaim claim(file, request.most_wait);
   if (is_removed(file)) throw Error(ExitCode::kUnreadable, file.path(), "its process has just ended");
   const RegionFile region(file);
