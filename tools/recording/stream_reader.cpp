@@ -48,7 +48,7 @@ bool checksum_is_good(std::span<const uint8_t> message) {
   const auto trailer = message.last(kTrailerBytes);
   uint32_t stored;
   std::memcpy(&stored, trailer.data() + 1, sizeof stored);
-  return trailer[0] == kCrcTag && crc32c(message.data(), message.size() - kTrailerBytes) == stored;
+  return crc32c(message.data(), message.size() - kTrailerBytes) == stored;
 }
 
 // The library would say on stderr what it does not like.
@@ -88,11 +88,18 @@ StreamReader::Attempt StreamReader::try_message(uint64_t offset, proto::Message&
   if (length.encoded_bytes == 0) return length.cut ? Attempt::kCut : Attempt::kBad;
   if (!starts_like_message(head.subspan(length.encoded_bytes))) return Attempt::kBad;
   size = length.encoded_bytes + length.value;
+  if (!may_be_fruitless(offset, size)) return Attempt::kBad;
   const auto whole = bytes_at(offset, static_cast<size_t>(size));
   if (whole.size() < size) return Attempt::kCut;
   const auto body = whole.subspan(length.encoded_bytes);
-  if (!checksum_is_good(body)) return Attempt::kBad;
-  return parse(body, message) ? Attempt::kGood : Attempt::kBad;
+  if (body[body.size() - kTrailerBytes] != kCrcTag) return Attempt::kBad;
+  if (checksum_is_good(body) && parse(body, message)) return Attempt::kGood;
+  fruitless_bytes_ += size;
+  return Attempt::kBad;
+}
+
+bool StreamReader::may_be_fruitless(uint64_t offset, uint64_t size) const {
+  return fruitless_bytes_ + size <= kFruitlessBytes + kFruitlessPerByte * offset;
 }
 
 // Goes on at the next sync constant that is preceded by a length with which the checksum is good. Where there is none,
@@ -115,7 +122,7 @@ bool StreamReader::resynchronize(uint64_t damaged_from, proto::Message& message,
 // The next place at or after `from` where kMessageStart stands; where there is none, `found` is the end of the source.
 bool StreamReader::find_message_start(uint64_t from, uint64_t& found) {
   while (true) {
-    const auto bytes = bytes_at(from, kReadAheadBytes);
+    const auto bytes = bytes_from(from, kMessageStart.size());
     if (bytes.size() < kMessageStart.size()) {
       found = from + bytes.size();
       return false;
@@ -138,15 +145,27 @@ void StreamReader::account_sequence(uint64_t sequence) {
 
 // Up to `count` bytes from `offset` on, fewer only at the end of the source. Valid until the next call.
 std::span<const uint8_t> StreamReader::bytes_at(uint64_t offset, size_t count) {
-  const bool inside = offset >= window_offset_ && offset - window_offset_ <= window_.size() &&
-                      window_.size() - (offset - window_offset_) >= count;
-  if (!inside) {
-    window_.resize(count + kReadAheadBytes);
-    window_.resize(source_.read_at(offset, window_));
-    window_offset_ = offset;
+  const auto bytes = bytes_from(offset, count);
+  return bytes.first(std::min(count, bytes.size()));
+}
+
+// The same, and as many more as there are in memory.
+std::span<const uint8_t> StreamReader::bytes_from(uint64_t offset, size_t count) {
+  const bool inside = offset >= window_offset_ && offset - window_offset_ <= window_bytes_ &&
+                      (window_is_last_ || window_bytes_ - (offset - window_offset_) >= count);
+  if (!inside) read_window(offset, count + kReadAheadBytes);
+  const size_t skipped = static_cast<size_t>(offset - window_offset_);
+  return {window_.get() + skipped, window_bytes_ - skipped};
+}
+
+void StreamReader::read_window(uint64_t offset, size_t count) {
+  if (count > window_capacity_) {
+    window_ = std::make_unique_for_overwrite<uint8_t[]>(count);
+    window_capacity_ = count;
   }
-  const auto rest = std::span<const uint8_t>(window_).subspan(static_cast<size_t>(offset - window_offset_));
-  return rest.first(std::min(count, rest.size()));
+  window_bytes_ = source_.read_at(offset, {window_.get(), count});
+  window_offset_ = offset;
+  window_is_last_ = window_bytes_ < count;
 }
 
 }  // namespace seep

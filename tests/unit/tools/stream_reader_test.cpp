@@ -210,6 +210,64 @@ TEST(StreamReader, TakesNoMoreMemoryThanTheLargestMessageNeeds) {
   EXPECT_LE(source.most_at_once, kMaximumMessageBytes + kMaximumLengthBytes + (1u << 20));
 }
 
+// Places that look like messages and are none: each is tried, but the bytes around it are not fetched again for it.
+TEST(StreamReader, PassesOverFalseStartsInOneReading) {
+  std::string starts;
+  while (starts.size() < 300'000) {
+    starts += '\x28';
+    starts.append(reinterpret_cast<const char*>(kMessageStart.data()), kMessageStart.size());
+  }
+  WatchedSource source(starts + stream_of(small_recording()));
+  StreamReader reader(source);
+  proto::Message message;
+  size_t messages = 0;
+  while (reader.next(message)) ++messages;
+  EXPECT_EQ(messages, small_recording().size());
+  EXPECT_LE(source.read_bytes, 2 * starts.size());
+}
+
+// Seeming messages that overlap, each with a claim of nearly 16 MiB and what looks like its trailer: to look at all of
+// them would be 5 TB.
+TEST(StreamReader, LooksAtOverlappingFalseMessagesWithinABound) {
+  constexpr size_t kPeriod = 4 + kMessageStart.size() + 1;  // A length, a start, and the tag of a checksum.
+  const size_t length = kMaximumMessageBytes / kPeriod * kPeriod;
+  std::string false_message;
+  for (size_t index = 0; index < 4; ++index) {
+    false_message += static_cast<char>((length >> (7 * index) & 0x7F) | (index < 3 ? 0x80 : 0));
+  }
+  false_message.append(reinterpret_cast<const char*>(kMessageStart.data()), kMessageStart.size());
+  false_message += static_cast<char>(kCrcTag);
+  ASSERT_EQ((4 + length - kTrailerBytes) % kPeriod, kPeriod - 1) << "the trailer of each is not where a tag is";
+  std::string stream;
+  while (stream.size() < length + (4u << 20)) stream += false_message;
+  const size_t false_bytes = stream.size();
+  stream += std::string(4096, 'x') + stream_of(small_recording());
+  WatchedSource source(stream);
+  StreamReader reader(source);
+  proto::Message message;
+  size_t messages = 0;
+  while (reader.next(message)) ++messages;
+  EXPECT_EQ(messages, small_recording().size());
+  EXPECT_GT(reader.fruitless_bytes(), StreamReader::kFruitlessBytes) << "they are not looked at";
+  EXPECT_LE(reader.fruitless_bytes(), StreamReader::kFruitlessBytes + StreamReader::kFruitlessPerByte * false_bytes);
+  EXPECT_LE(source.read_bytes, 40 * stream.size());
+}
+
+// What damage alone costs: not the bound, but each damaged byte once or twice.
+TEST(StreamReader, LooksAtDamageThatNobodyCraftedOnceOrTwice) {
+  proto::Message message = testing::header_message();
+  message.mutable_header()->set_options(std::string(1'000'000, 'o'));
+  std::string stream;
+  for (int index = 0; index < 20; ++index) stream += encode_message(message, static_cast<uint64_t>(index));
+  const size_t each = stream.size() / 20;
+  for (size_t index = 0; index < 19; ++index) stream[index * each + 500'000] ^= 1;
+  WatchedSource source(stream);
+  StreamReader reader(source);
+  ASSERT_TRUE(reader.next(message));
+  EXPECT_EQ(message.sequence(), 19u);
+  EXPECT_LE(reader.fruitless_bytes(), 2 * stream.size());
+}
+
 TEST(StreamReader, OfNothingReadsNothing) {
   const ReadBack result = read_back("");
   EXPECT_TRUE(result.messages.empty());
