@@ -191,7 +191,10 @@ Region open_region() noexcept {
     system_call(SYS_sched_yield);
   }
   Region region = recording.region();
-  if (!region.valid()) region = make_recording();
+  if (!region.valid()) {
+    const sys::SignalsBlocked blocked;  // A handler that forks would have its child finish this, too.
+    region = make_recording();
+  }
   recording.opening.store(0, std::memory_order_release);
   return region;
 }

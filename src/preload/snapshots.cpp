@@ -29,8 +29,8 @@ struct Workplace {  // Taken at the first snapshot.
 constinit std::atomic<Workplace*> workplace{nullptr};
 constinit std::atomic<StreamThinning*> thinning{nullptr};
 constinit std::atomic<uint32_t> ended{0};  // 1: the stream has its End.
-constinit void* bitmap = nullptr;          // For it. Both are touched by the owner of the snapshot alone.
-constinit size_t bitmap_bytes = 0;
+constinit void* thinning_table = nullptr;  // For it. Both are touched by the owner of the snapshot alone.
+constinit size_t thinning_table_bytes = 0;
 // The directory part of the stream's name stays the parent's in a fork's child: one directory is one recording.
 constinit char stream_directory[2048] = "";
 
@@ -50,13 +50,13 @@ void keep_stream_small(Region region, uint64_t appended_bytes) {
     if (pass == nullptr) pass = static_cast<StreamThinning*>(recording.memory.take(sizeof(StreamThinning)));
     if (pass == nullptr) return;
     thinning.store(pass, std::memory_order_relaxed);
-    const size_t wanted_bytes = StreamThinner::bitmap_bytes(region.header().trace_count.load());
-    if (bitmap_bytes < wanted_bytes) {
-      if (bitmap != nullptr) recording.memory.give_back(bitmap, bitmap_bytes);
-      bitmap = recording.memory.take(wanted_bytes);
-      bitmap_bytes = bitmap == nullptr ? 0 : wanted_bytes;
+    const size_t wanted_bytes = StreamThinner::table_bytes(region.header().trace_count.load());
+    if (thinning_table_bytes < wanted_bytes) {
+      if (thinning_table != nullptr) recording.memory.give_back(thinning_table, thinning_table_bytes);
+      thinning_table = recording.memory.take(wanted_bytes);
+      thinning_table_bytes = thinning_table == nullptr ? 0 : wanted_bytes;
     }
-    if (!begin_thinning(region, *pass, "", bitmap, bitmap_bytes)) return;
+    if (!begin_thinning(region, *pass, "", thinning_table, thinning_table_bytes)) return;
   }
   // More than is appended meanwhile, lest it never come to its end.
   continue_thinning(region, *pass, "", kSliceBytes + 8 * appended_bytes);
@@ -96,10 +96,8 @@ void run_on_own_stack(Job& job) {
     job.region.count_loss(LossKind::kSkippedSnapshot);
     return;
   }
-  uint64_t all = ~uint64_t{0}, old = 0;
-  system_call(SYS_rt_sigprocmask, SIG_SETMASK, sys::as_long(&all), sys::as_long(&old), sizeof all);
+  const sys::SignalsBlocked blocked;
   call_on_stack(run_job, &job, place->stack + kStackBytes);
-  system_call(SYS_rt_sigprocmask, SIG_SETMASK, sys::as_long(&old), 0, sizeof old);
 }
 
 bool become_owner(RegionHeader& header, unsigned most_waits) {
@@ -153,9 +151,10 @@ bool expand_stream_path(char* path, size_t path_bytes) noexcept {
 
 void maybe_snapshot() noexcept {
   const Region region = recording.region();
-  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  if (!region.valid()) return;
   const uint64_t last_ns = region.header().last_snapshot_ns.load(std::memory_order_relaxed);
-  if (now_ns() < last_ns + own_interval_ns() || !become_owner(region.header(), 0)) return;
+  if (now_ns() < last_ns + own_interval_ns()) return;
+  if (static_cast<uint32_t>(sys::process_id()) != recording.pid || !become_owner(region.header(), 0)) return;
   Job job{region, SnapshotKind::kInterval, nullptr, false};
   run_on_own_stack(job);
   region.header().snapshot_owner.store(0, std::memory_order_release);
@@ -168,6 +167,8 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
   constexpr unsigned kMostWaits = 100'000;
   RegionHeader& header = region.header();
   if (ended.load(std::memory_order_relaxed) != 0) return false;  // _exit() in a handler of exit().
+  header.end = end;
+  header.has_end.store(1, std::memory_order_release);
   if (!become_owner(header, kMostWaits) && !take_over_from_dead(header)) return false;
   if (ended.exchange(1, std::memory_order_relaxed) != 0) return false;
   Job job{region, kind, &end, false};
@@ -182,6 +183,7 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
 void go_on_after_failed_exec() noexcept {
   RegionHeader& header = recording.region().header();
   header.closed.store(0, std::memory_order_release);
+  header.has_end.store(0, std::memory_order_release);
   ended.store(0, std::memory_order_relaxed);
   header.snapshot_owner.store(0, std::memory_order_release);
 }

@@ -118,6 +118,17 @@ struct StreamState {
   StreamContents replacement;  // A thinned file that may have taken its place: both are true until it is opened again.
 };
 
+// Values of proto End.How.
+enum class EndHow : uint32_t { kUnknown, kExit, kExec, kSignal };
+
+struct EndFacts {
+  EndHow how;
+  uint32_t exit_status_known;  // No bool: any value may stand in a region.
+  int exit_status;
+  uint32_t signal;
+  uint64_t time_ns;
+};
+
 inline constexpr size_t kTrieRootSlots = 4096;
 
 inline constexpr uint32_t kOwnedByProcess = 1;
@@ -148,6 +159,8 @@ struct RegionHeader {
   std::atomic<uint64_t> loss[static_cast<unsigned>(LossKind::kCount)];
   EncoderProgress progress;
   StreamState stream;
+  std::atomic<uint32_t> has_end;  // 1: `end` is written. It may be that it could not be written to the stream.
+  EndFacts end;
   Identity identity;
   std::atomic<uint32_t> trie_root[kTrieRootSlots];  // See trace_table.h.
 };

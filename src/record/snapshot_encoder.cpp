@@ -324,7 +324,7 @@ bool write_end(MessageWriter& writer, const EndFacts& facts) {
   seep_proto_End end = seep_proto_End_init_zero;
   end.how = static_cast<seep_proto_End_How>(facts.how);
   end.exit_status = facts.exit_status;
-  end.exit_status_known = facts.exit_status_known;
+  end.exit_status_known = facts.exit_status_known != 0;
   end.signal = facts.signal;
   end.time_ns = facts.time_ns;
   return writer.write_single(seep_proto_Message_end_tag, seep_proto_End_fields, &end);

@@ -41,17 +41,8 @@ struct EncoderScratch {
   uint64_t offsets[kMaxDepth];
 };
 
-// Values of proto Snapshot.Kind and End.How.
+// Values of proto Snapshot.Kind.
 enum class SnapshotKind : unsigned { kInterval, kExit, kExec, kRequest, kPostMortem };
-enum class EndHow : unsigned { kUnknown, kExit, kExec, kSignal };
-
-struct EndFacts {
-  EndHow how;
-  bool exit_status_known;
-  int exit_status;
-  uint32_t signal;
-  uint64_t time_ns;
-};
 
 // One snapshot: header (at the first), modules, traces, counters, closed by Snapshot, then `end` unless it is null.
 // False if something could not be written; the next call then repeats everything. The caller owns

@@ -72,7 +72,9 @@ bool write_snapshot(Region region, EncoderScratch& scratch, const char* root, Sn
   }
   if (written || !file.take_back(bytes_before)) contents.next_sequence = header.progress.sequence;
   contents.bytes = file.bytes();
-  if (is_new && file.bytes() == 0) {  // Nothing went into it: as if it had not been made.
+  // Nothing went into it: as if it had not been made. But where there is no region's file either, an empty stream says
+  // that there was something to be recorded.
+  if (is_new && file.bytes() == 0 && header.identity.region_path[0] != '\0') {
     file.remove(root, header.identity.stream_path);
     header.stream = {};
     memcpy(header.identity.stream_path, wanted_path, sizeof wanted_path);

@@ -64,7 +64,7 @@ void StreamThinner::begin(const ThinningFiles& files, const ThinningPlan& plan) 
   position_ = looked_at_ = 0;
   run_first_ = group_ = run_last_ = 0;
   run_counters_ = run_traces_ = 0;
-  if (plan_.bitmap_bytes != 0) memset(plan_.bitmap, 0, plan_.bitmap_bytes);
+  if (plan_.table_bytes != 0) memset(plan_.table, 0, plan_.table_bytes);
   expected_sequence_ = sequence_ = 0;
   written_bytes_ = removed_snapshots_ = merged_counters_ = work_bytes_ = 0;
   header_crc_ = 0;
@@ -188,8 +188,8 @@ bool StreamThinner::end_group(const MessageFrame& frame) noexcept {
 // Zero for those that the table has no room for.
 uint16_t StreamThinner::last_group_of(uint64_t trace) const noexcept {
   uint16_t group = 0;
-  if (trace >= plan_.bitmap_bytes / sizeof group) return 0;
-  memcpy(&group, static_cast<const char*>(plan_.bitmap) + trace * sizeof group, sizeof group);
+  if (trace >= plan_.table_bytes / sizeof group) return 0;
+  memcpy(&group, static_cast<const char*>(plan_.table) + trace * sizeof group, sizeof group);
   return group;
 }
 
@@ -204,8 +204,8 @@ bool StreamThinner::note_traces(const MessageFrame& frame) noexcept {
     if (!find_number(item.data, item.end, kTraceId, id)) return fail(Failure::kUnfit);
     ++run_counters_;
     if (last_group_of(id) < run_first_) ++run_traces_;
-    if (id >= plan_.bitmap_bytes / sizeof group) continue;
-    memcpy(static_cast<char*>(plan_.bitmap) + id * sizeof group, &group, sizeof group);
+    if (id >= plan_.table_bytes / sizeof group) continue;
+    memcpy(static_cast<char*>(plan_.table) + id * sizeof group, &group, sizeof group);
   }
   return true;
 }
@@ -256,7 +256,7 @@ void StreamThinner::begin_run() noexcept {
   phase_ = Phase::kLook;
   group_ = run_last_ + 1;
   if (group_ > kMostGroups) {
-    if (plan_.bitmap_bytes != 0) memset(plan_.bitmap, 0, plan_.bitmap_bytes);
+    if (plan_.table_bytes != 0) memset(plan_.table, 0, plan_.table_bytes);
     group_ = 1;
   }
   run_first_ = group_;

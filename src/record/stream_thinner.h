@@ -51,8 +51,8 @@ struct ThinningFiles {
 struct ThinningPlan {
   uint64_t source_bytes;  // Of the stream as its writer knows it. Fewer are a failure; more are whole messages, too.
   uint64_t thin_until;  // Snapshots that end behind this offset stay. At most source_bytes, which keeps only the last.
-  void* bitmap;         // StreamThinner::bitmap_bytes() of the caller's memory. Less is allowed, down to nothing:
-  size_t bitmap_bytes;  // traces with higher ids then keep counters that they need not keep.
+  void* table;          // StreamThinner::table_bytes() of the caller's memory. Less is allowed, down to nothing:
+  size_t table_bytes;   // traces with higher ids then keep counters that they need not keep.
 };
 
 class StreamThinner {
@@ -61,7 +61,7 @@ class StreamThinner {
   enum class Failure { kNone, kRead, kWrite, kUnfit };  // kUnfit: damaged, cut, or not written by this encoder.
 
   // For traces with the ids 1 to `traces` (RegionHeader::trace_count, or Snapshot.traces of the last one).
-  [[nodiscard]] static constexpr size_t bitmap_bytes(uint64_t traces) noexcept {
+  [[nodiscard]] static constexpr size_t table_bytes(uint64_t traces) noexcept {
     return static_cast<size_t>(traces + 1) * sizeof(uint16_t);
   }
 

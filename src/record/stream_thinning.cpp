@@ -87,8 +87,8 @@ bool wants_thinning(const RegionHeader& header) noexcept {
   return stream.now.bytes > stream.bytes_after_thinning + stream.bytes_after_thinning / 8;
 }
 
-bool begin_thinning(Region region, StreamThinning& thinning, const char* root, void* bitmap,
-                    size_t bitmap_bytes) noexcept {
+bool begin_thinning(Region region, StreamThinning& thinning, const char* root, void* table,
+                    size_t table_bytes) noexcept {
   RegionHeader& header = region.header();
   StreamState& stream = header.stream;
   stream.bytes_after_thinning = stream.now.bytes;  // Not again soon, should it fail.
@@ -104,7 +104,7 @@ bool begin_thinning(Region region, StreamThinning& thinning, const char* root, v
   thinning.source_inode = files.source.st_ino;
   thinning.target_inode = files.target.st_ino;
   thinning.thinner.begin({Files::read_at, Files::append, nullptr},
-                         {stream.now.bytes, stream.now.bytes / 8 * 7, bitmap, bitmap_bytes});
+                         {stream.now.bytes, stream.now.bytes / 8 * 7, table, table_bytes});
   thinning.active = true;
   return true;
 }

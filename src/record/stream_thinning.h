@@ -25,13 +25,13 @@ struct StreamThinning {
   StreamThinner thinner;
 };
 
-// Whether the stream is so long that one should begin; then bitmap memory of StreamThinner::bitmap_bytes(trace_count)
+// Whether the stream is so long that one should begin; then table memory of StreamThinner::table_bytes(trace_count)
 // is wanted.
 [[nodiscard]] bool wants_thinning(const RegionHeader& header) noexcept;
 
-// Begins a pass. `bitmap` must stay until it is over. False where the copy cannot be made.
-bool begin_thinning(Region region, StreamThinning& thinning, const char* root, void* bitmap,
-                    size_t bitmap_bytes) noexcept;
+// Begins a pass. `table` must stay until it is over. False where the copy cannot be made.
+bool begin_thinning(Region region, StreamThinning& thinning, const char* root, void* table,
+                    size_t table_bytes) noexcept;
 
 // Works about `most_bytes` more; ends the pass when it is done or has failed (`active` is false then). What it failed
 // for is no loss: the stream stays as it was.

@@ -103,6 +103,22 @@ inline bool write_all(long fd, const void* buffer, size_t bytes) noexcept {
   return true;
 }
 
+// No handler runs on this thread while it lives.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    const uint64_t all = ~uint64_t{0};
+    system_call(SYS_rt_sigprocmask, kSetMask, as_long(&all), as_long(&old_), sizeof all);
+  }
+  ~SignalsBlocked() { system_call(SYS_rt_sigprocmask, kSetMask, as_long(&old_), 0, sizeof old_); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  static constexpr long kSetMask = 2;  // SIG_SETMASK
+  uint64_t old_ = 0;
+};
+
 // Null on failure.
 inline void* map(void* address, size_t bytes, int protection, int flags, long fd = -1) noexcept {
   const long result = system_call(SYS_mmap, as_long(address), static_cast<long>(bytes), protection, flags, fd, 0);

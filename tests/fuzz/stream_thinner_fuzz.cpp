@@ -119,8 +119,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const auto thinner = std::make_unique<StreamThinner>();
   Files files;
   files.source.assign(reinterpret_cast<const char*>(data), size);
-  uint8_t bitmap[128];
-  thinner->begin({read_at, append, &files}, {size, size, bitmap, size % 3 == 0 ? 0 : sizeof bitmap});
+  uint8_t table[128];
+  thinner->begin({read_at, append, &files}, {size, size, table, size % 3 == 0 ? 0 : sizeof table});
   const uint64_t slice_bytes = size % 2 == 0 ? UINT64_MAX : size % 1000;
   StreamThinner::Progress progress;
   size_t steps = 0;

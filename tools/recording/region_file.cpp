@@ -97,6 +97,12 @@ uint64_t RegionFile::last_event_ns() const {
   return last_ns;
 }
 
+std::optional<EndFacts> RegionFile::end() const {
+  const RegionHeader& header = copy().header();
+  if (header.has_end.load() != 1 || header.end.how > EndHow::kSignal) return std::nullopt;
+  return header.end;
+}
+
 std::vector<uint8_t> RegionFile::encode(SnapshotKind kind, uint64_t first_sequence) const {
   const Region region = copy();
   EncoderProgress& progress = region.header().progress;
@@ -104,7 +110,8 @@ std::vector<uint8_t> RegionFile::encode(SnapshotKind kind, uint64_t first_sequen
   progress.write_everything = 1;
   std::vector<uint8_t> output;
   const auto scratch = std::make_unique<EncoderScratch>();
-  if (!encode_snapshot(region, *scratch, {append, &output}, kind, last_event_ns(), nullptr)) {
+  const std::optional<EndFacts> end = kind == SnapshotKind::kPostMortem ? this->end() : std::nullopt;
+  if (!encode_snapshot(region, *scratch, {append, &output}, kind, last_event_ns(), end ? &*end : nullptr)) {
     throw Error(ExitCode::kUnreadable, path(), "could not be encoded");
   }
   return output;

@@ -38,7 +38,11 @@ class RegionFile {
   // When the process last did something that was recorded: a dead one has no clock.
   uint64_t last_event_ns() const;
 
-  // Everything in it as messages of a stream, numbered from `first_sequence`: a header, then one snapshot.
+  // How the process ended, where it could say so in its region, and perhaps not in its stream.
+  std::optional<EndFacts> end() const;
+
+  // Everything in it as messages of a stream, numbered from `first_sequence`: a header, then one snapshot; after a
+  // death also the end.
   std::vector<uint8_t> encode(SnapshotKind kind, uint64_t first_sequence) const;
 
  private:

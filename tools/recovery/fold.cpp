@@ -147,7 +147,7 @@ class Fold {
 
   // An End that something follows did not take place: so it is said again.
   std::optional<EndFacts> end_to_repeat() const {
-    if (!tail_ || !tail_->end) return std::nullopt;
+    if (!tail_ || !tail_->end) return region_.end();
     const proto::End& end = *tail_->end;
     return EndFacts{static_cast<EndHow>(end.how()), end.exit_status_known(), end.exit_status(), end.signal(),
                     end.time_ns()};

@@ -15,8 +15,8 @@ void ThinningPass::step(Region copy, const StreamPlace& place) {
   if (state_ == nullptr || !state_->active) {
     if (!wants_thinning(copy.header())) return;
     if (state_ == nullptr) state_ = std::make_unique<StreamThinning>();
-    bitmap_.assign(StreamThinner::bitmap_bytes(copy.header().trace_count.load()), 0);
-    if (!begin_thinning(copy, *state_, root.c_str(), bitmap_.data(), bitmap_.size())) return;
+    table_.assign(StreamThinner::table_bytes(copy.header().trace_count.load()), 0);
+    if (!begin_thinning(copy, *state_, root.c_str(), table_.data(), table_.size())) return;
   }
   continue_thinning(copy, *state_, root.c_str(), kSliceBytes);
 }

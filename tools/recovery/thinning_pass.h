@@ -18,7 +18,7 @@ class ThinningPass {
 
  private:
   std::unique_ptr<StreamThinning> state_;
-  std::vector<uint8_t> bitmap_;
+  std::vector<uint8_t> table_;
 };
 
 }  // namespace seep

@@ -193,6 +193,7 @@ TEST_F(SnapshotWriter, WhatDoesNotFitLeavesTheFileAsItWas) {
 }
 
 TEST_F(SnapshotWriter, AFileThatNothingFitsIntoIsNotLeftBehind) {
+  strcpy(header().identity.region_path, "/dev/shm/has-it-all");
   allocate(1);
   std::filesystem::create_directories(directory + "/out");
   std::ofstream(stream) << "somebody else's";

@@ -114,9 +114,9 @@ struct Files {
 class Thinning {
  public:
   explicit Thinning(const std::string& source, uint64_t thin_until = UINT64_MAX, uint64_t traces = 10'000)
-      : bitmap_(StreamThinner::bitmap_bytes(traces)) {
+      : table_(StreamThinner::table_bytes(traces)) {
     files.source = source;
-    thinner->begin(files.callbacks(), {source.size(), thin_until, bitmap_.data(), bitmap_.size()});
+    thinner->begin(files.callbacks(), {source.size(), thin_until, table_.data(), table_.size()});
   }
 
   StreamThinner::Progress finish(uint64_t slice_bytes = UINT64_MAX) {
@@ -132,7 +132,7 @@ class Thinning {
   std::unique_ptr<StreamThinner> thinner = std::make_unique<StreamThinner>();
 
  private:
-  std::vector<uint8_t> bitmap_;
+  std::vector<uint8_t> table_;
 };
 
 std::string thinned(const std::string& source, uint64_t thin_until = UINT64_MAX) {

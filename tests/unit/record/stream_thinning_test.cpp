@@ -51,8 +51,8 @@ class StreamThinningTest : public testing::Test {
   }
   void thin_a_slice(uint64_t bytes) {
     if (!thinning->active && wants_thinning(header())) {
-      bitmap.resize(StreamThinner::bitmap_bytes(header().trace_count));
-      ASSERT_TRUE(begin_thinning(region.get(), *thinning, "", bitmap.data(), bitmap.size()));
+      run_table.resize(StreamThinner::table_bytes(header().trace_count));
+      ASSERT_TRUE(begin_thinning(region.get(), *thinning, "", run_table.data(), run_table.size()));
       ++passes;
     }
     continue_thinning(region.get(), *thinning, "", bytes);
@@ -82,7 +82,7 @@ class StreamThinningTest : public testing::Test {
   TestRegion region;
   std::unique_ptr<EncoderScratch> scratch = std::make_unique<EncoderScratch>();
   std::unique_ptr<StreamThinning> thinning = std::make_unique<StreamThinning>();
-  std::vector<char> bitmap;
+  std::vector<char> run_table;
   uint64_t seconds = 0;
   unsigned passes = 0;
 };
