@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -165,7 +166,7 @@ class Run {
 
   // Meanwhile its snapshots are taken here, so that an idle program has them, too.
   ChildEnd watch(Child& child, const std::string& directory) const {
-    RegionKeeper regions(directory);
+    RegionKeeper regions(directory, option_in(std::getenv("SEEP_OPTIONS"), "region"));
     const auto kills_before = oom_kills();
     ChildEnd end = child.wait(arguments_.snapshot_interval(), [&] { regions.look(); });
     const auto kills = oom_kills();

@@ -41,4 +41,20 @@ std::string options_value(const PreloadPlan& plan, const char* existing) {
   return options;
 }
 
+std::string option_in(const char* options, const std::string& key) {
+  std::string found, option;
+  const std::string text = options == nullptr ? "" : options;
+  const auto take = [&] {
+    if (option.starts_with(key + "=")) found = option.substr(key.size() + 1);
+    option.clear();
+  };
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\\' && at + 1 < text.size() && text[at + 1] == ':') option += text[++at];
+    else if (text[at] == ':') take();
+    else option += text[at];
+  }
+  take();
+  return found;
+}
+
 }  // namespace seep

@@ -23,4 +23,7 @@ std::string preload_value(const PreloadPlan& plan, const char* existing);
 // SEEP_OPTIONS: ours behind the existing ones, so that they win.
 std::string options_value(const PreloadPlan& plan, const char* existing);
 
+// The value that SEEP_OPTIONS gives to a key, the last one if there are several; empty: none.
+std::string option_in(const char* options, const std::string& key);
+
 }  // namespace seep

@@ -53,6 +53,7 @@ bool parse_line(const std::string& line, Mapping& mapping) {
     return false;
   }
   mapping.start = start;
+  mapping.end = end;
   mapping.readable = permissions[0] == 'r';
   mapping.writable = permissions[1] == 'w';
   mapping.inode = inode;

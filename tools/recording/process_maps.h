@@ -9,7 +9,7 @@
 namespace seep {
 
 struct Mapping {
-  uint64_t start = 0;
+  uint64_t start = 0, end = 0;
   bool readable = false;
   bool writable = false;
   uint32_t device_major = 0, device_minor = 0;  // Of the file's superblock: not always what stat(2) says (btrfs).

@@ -60,11 +60,12 @@ RegionListing regions_in(const std::string& directory) {
   return listing;
 }
 
-std::vector<RegionFacts> regions_of(const std::string& directory) {
+std::vector<RegionFacts> regions_of(const std::string& directory, const std::string& another_place) {
   const fs::path wanted = normal(directory);
   std::vector<RegionFacts> found = regions_in(wanted.string()).regions;
-  if (!is_same_directory(wanted, kRegionDirectory)) {
-    for (RegionFacts& region : regions_in(kRegionDirectory).regions) {
+  for (const std::string& place : {std::string(kRegionDirectory), another_place}) {
+    if (place.empty() || is_same_directory(wanted, place)) continue;
+    for (RegionFacts& region : regions_in(place).regions) {
       const fs::path recorded = fs::path(region.identity.stream_path).parent_path();
       if (region.ready && is_same_directory(recorded, wanted)) found.push_back(std::move(region));
     }

@@ -23,8 +23,9 @@ struct RegionListing {
 // All in a directory that belong to this user (to root: all). Other users' are left out without a word.
 RegionListing regions_in(const std::string& directory);
 
-// Those of processes that record into `directory`, whether they lie there or on tmpfs, and whatever else lies there.
-std::vector<RegionFacts> regions_of(const std::string& directory);
+// Those of processes that record into `directory`, whether they lie there, on tmpfs or in `another_place`, and whatever
+// else lies there.
+std::vector<RegionFacts> regions_of(const std::string& directory, const std::string& another_place = "");
 
 // The process as its region alone describes it.
 std::unique_ptr<ProcessRecording> described_by(const RegionFile& region, SnapshotKind kind);

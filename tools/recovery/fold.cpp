@@ -153,11 +153,23 @@ class Fold {
                     end.time_ns()};
   }
 
+  // Its Header was cut, so the writer would not know it for its own.
+  void empty_stream(const StreamPlace& place) const {
+    const int fd = open(place.open_path().c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    const bool same =
+        fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == tail_->device && status.st_ino == tail_->inode;
+    const bool emptied = same && ftruncate(fd, 0) == 0;
+    if (fd >= 0) close(fd);
+    if (!emptied) throw cannot(stream_path_, "could not be written");
+  }
+
   void append() {
     adopt_tail();
     const auto missing = region_.identity().pid_namespace == this_pid_namespace() ? StreamPlace::Missing::kIsMade
                                                                                   : StreamPlace::Missing::kIsAnError;
     const StreamPlace place("", stream_path_, missing);
+    if (tail_ && tail_->whole_bytes == 0) empty_stream(place);
     RegionWriter writer(file_, region_, place);
     const std::optional<EndFacts> end = end_to_repeat();
     if (!writer.write(SnapshotKind::kPostMortem, region_.last_event_ns(), end ? &*end : nullptr)) {

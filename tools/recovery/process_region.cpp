@@ -36,12 +36,35 @@ bool is_region(const Mapping& mapping) {
   return name.starts_with("seep.") && name.ends_with(".region");
 }
 
-bool begins_as_region(uint32_t pid, const Mapping& mapping) {
+bool is_region_at(uint32_t pid, uint64_t address) {
   char magic[sizeof kRegionMagic] = {};
   const iovec here{magic, sizeof magic};
-  const iovec there{reinterpret_cast<void*>(mapping.start), sizeof magic};  // NOLINT: an address of the process.
+  const iovec there{reinterpret_cast<void*>(address), sizeof magic};  // An address of the process.
   const ssize_t count = process_vm_readv(static_cast<pid_t>(pid), &here, 1, &there, 1, 0);
   return count == sizeof magic && std::memcmp(magic, kRegionMagic, sizeof magic) == 0;
+}
+
+bool is_anonymous(const Mapping& mapping) { return mapping.inode == 0 && mapping.path.empty(); }
+
+// What has been taken of a region lies before what is only reserved. The kernel may show it as one with what lies
+// before.
+bool holds_private_region(uint32_t pid, const Mapping& mapping, const Mapping& next) {
+  constexpr uint64_t kPageBytes = 4096, kMostBytes = 16 << 20;
+  const bool is_like_one = is_anonymous(mapping) && mapping.readable && mapping.writable && is_anonymous(next) &&
+                           !next.readable && next.start == mapping.end;
+  if (!is_like_one) return false;
+  const uint64_t until = std::min(mapping.end, mapping.start + kMostBytes);
+  for (uint64_t address = mapping.start; address < until; address += kPageBytes) {
+    if (is_region_at(pid, address)) return true;
+  }
+  return false;
+}
+
+bool records_privately(uint32_t pid, const ProcessMaps& maps) {
+  for (size_t index = 1; index < maps.mappings.size(); ++index) {
+    if (holds_private_region(pid, maps.mappings[index - 1], maps.mappings[index])) return true;
+  }
+  return false;
 }
 
 std::string why_there_is_none(uint32_t pid, const ProcessMaps& maps) {
@@ -49,10 +72,7 @@ std::string why_there_is_none(uint32_t pid, const ProcessMaps& maps) {
   if (std::none_of(maps.mappings.begin(), maps.mappings.end(), is_observer)) {
     return "is not observed: libseep.so is not loaded into it";
   }
-  const auto is_private_region = [&](const Mapping& mapping) {
-    return mapping.inode == 0 && mapping.readable && mapping.writable && begins_as_region(pid, mapping);
-  };
-  if (std::any_of(maps.mappings.begin(), maps.mappings.end(), is_private_region)) {
+  if (records_privately(pid, maps)) {
     return "is recorded in its private memory, which cannot be read from outside (there was no room for a region)";
   }
   return "is observed, and nothing has been recorded yet";

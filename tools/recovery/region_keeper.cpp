@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds kMostWait{100};  // Meanwhile no signal is f
 
 void RegionKeeper::look() {
   absl::flat_hash_map<std::string, std::unique_ptr<Kept>> still_there;
-  for (const RegionFacts& region : regions_of(directory_)) {
+  for (const RegionFacts& region : regions_of(directory_, region_place_)) {
     auto& kept = still_there[region.path] = std::move(kept_[region.path]);
     if (kept == nullptr) kept = std::make_unique<Kept>();
     if (kept->failures >= kMostFailures) continue;
@@ -47,7 +47,7 @@ void RegionKeeper::keep(const RegionFacts& region, Kept& kept) {
 }
 
 void RegionKeeper::finish() {
-  for (const RegionFacts& region : regions_of(directory_)) {
+  for (const RegionFacts& region : regions_of(directory_, region_place_)) {
     try {
       if (judge_.judge(region) == Liveness::kDead) fold_region(region, {.own_directory = directory_});
     } catch (const std::exception&) {

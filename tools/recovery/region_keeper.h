@@ -17,7 +17,9 @@ namespace seep {
 
 class RegionKeeper {
  public:
-  explicit RegionKeeper(std::string directory) : directory_(std::move(directory)) {}
+  // `region_place`: where regions lie beside the usual places; empty: nowhere.
+  explicit RegionKeeper(std::string directory, std::string region_place = "")
+      : directory_(std::move(directory)), region_place_(std::move(region_place)) {}
 
   void look();
   // After the program's end: folds all dead ones, whatever failed before.
@@ -32,6 +34,7 @@ class RegionKeeper {
   void keep(const RegionFacts& region, Kept& kept);
 
   std::string directory_;
+  std::string region_place_;
   LivenessJudge judge_;
   absl::flat_hash_map<std::string, std::unique_ptr<Kept>> kept_;  // By path.
 };

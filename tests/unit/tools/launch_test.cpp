@@ -139,6 +139,13 @@ TEST(Environment, ExistingSettingsStay) {
   EXPECT_EQ(options_value(plan, "depth=9"), "depth=9:sample=1:out=/tmp/50%%\\:x/%e.%p.seep:announce=/tmp/a");
 }
 
+TEST(Environment, AnOptionIsFoundAsThePreloadFindsIt) {
+  EXPECT_EQ(option_in("region=/a\\:b:depth=3", "region"), "/a:b");
+  EXPECT_EQ(option_in("region=/a:depth=3:region=/b", "region"), "/b");
+  EXPECT_EQ(option_in("xregion=/a:depth=3", "region"), "");
+  EXPECT_EQ(option_in(nullptr, "region"), "");
+}
+
 TEST(RecordingDirectory, IsPrivateAndGoneUnlessKept) {
   const TemporaryDirectory parent;
   const std::string path = parent.path("made");
