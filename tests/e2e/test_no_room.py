@@ -243,7 +243,7 @@ class FullDisk(NoRoom):
 
     def test_a_good_end(self):
         mount_tmpfs(self, "/dev/shm", 64 * MIB)
-        self.check_full(mount_tmpfs(self, self.directory / "disk", 8 * MIB), self.STEPS, "unknown")
+        self.check_full(mount_tmpfs(self, self.directory / "disk", 8 * MIB), self.STEPS, "exit")
 
     def test_killed(self):
         mount_tmpfs(self, "/dev/shm", 64 * MIB)
