@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "symbols/demangle.h"
 
@@ -32,18 +33,27 @@ std::string with_parameters_elided(const std::string& function) {
   return {};
 }
 
-uint64_t whole(double value) { return static_cast<uint64_t>(std::llround(value)); }
-
 const char* sign_of(double value) { return value < 0 ? "-" : "+"; }
 
 std::string signed_bytes(double bytes) { return sign_of(bytes) + human_bytes(std::abs(bytes)); }
 
 std::string signed_count(double count) {
   const double rounded = std::round(count);
-  return sign_of(rounded) + human_count(whole(std::abs(rounded)));
+  return sign_of(rounded) + human_count(whole_count(std::abs(rounded)));
 }
 
 }  // namespace
+
+uint64_t whole_count(double value) {
+  if (!(value > 0)) return 0;
+  return value < 0x1p64 ? static_cast<uint64_t>(std::round(value)) : std::numeric_limits<uint64_t>::max();
+}
+
+int64_t whole_change(double value) {
+  if (std::isnan(value)) return 0;
+  if (std::abs(value) < 0x1p63) return static_cast<int64_t>(std::round(value));
+  return value < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
 
 std::string human_count(uint64_t count) {
   std::string digits = std::to_string(count);
@@ -89,7 +99,7 @@ std::string human_share(double part, double whole) {
 std::string described_bytes(const Measure& bytes) {
   const auto interval = bytes.interval();
   if (!interval) {
-    const std::string text = human_count(whole(bytes.value()), "byte");
+    const std::string text = human_count(whole_count(bytes.value()), "byte");
     return bytes.value() < 1024 ? text : text + " (" + human_bytes(bytes.value()) + ")";
   }
   const std::string value = human_bytes(bytes.value());
@@ -102,10 +112,10 @@ std::string described_bytes(const Measure& bytes) {
 
 std::string described_blocks(const Measure& blocks) {
   const auto interval = blocks.interval();
-  const std::string value = human_count(whole(blocks.value()), "block");
+  const std::string value = human_count(whole_count(blocks.value()), "block");
   if (!interval) return value;
-  const uint64_t low = whole(std::floor(interval->low));
-  const uint64_t high = whole(std::ceil(interval->high));
+  const uint64_t low = whole_count(std::floor(interval->low));
+  const uint64_t high = whole_count(std::ceil(interval->high));
   if (low == high) return value;
   return absl::StrFormat("about %s (%s to %s)", value, human_count(low), human_count(high));
 }

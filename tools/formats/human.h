@@ -12,6 +12,11 @@
 
 namespace seep {
 
+// To the nearest whole number that the type holds: an estimate is a double, and may be larger. Nothing becomes 0 but
+// what rounds to it, is negative without a sign to hold it, or is no number.
+uint64_t whole_count(double value);
+int64_t whole_change(double value);
+
 std::string human_count(uint64_t count);                    // "1,234,567"
 std::string human_count(uint64_t count, const char* noun);  // "1 site", "2,345 sites", "2 processes".
 std::string human_bytes(double bytes);                      // "11.8 MiB"

@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/format.h"
+#include "formats/human.h"
 #include "leaks/fingerprint.h"
 
 namespace seep {
@@ -49,20 +50,18 @@ const char* word(Verdict verdict) {
 }
 
 // Estimates are fractions, blocks and bytes are not.
-uint64_t whole(double value) { return static_cast<uint64_t>(std::llround(std::max(value, 0.0))); }
-
 void put(ordered_json& object, const std::string& name, const Measure& measure) {
-  object[name] = whole(measure.value());
+  object[name] = whole_count(measure.value());
   if (const auto interval = measure.interval()) {
-    object[name + "_interval"] = {whole(std::floor(interval->low)), whole(std::ceil(interval->high))};
+    object[name + "_interval"] = {whole_count(std::floor(interval->low)), whole_count(std::ceil(interval->high))};
   }
 }
 
 void put(ordered_json& object, const std::string& name, const Change& change) {
-  object[name] = std::llround(change.value);
+  object[name] = whole_change(change.value);
   if (change.interval) {
-    object[name + "_interval"] = {std::llround(std::floor(change.interval->low)),
-                                  std::llround(std::ceil(change.interval->high))};
+    object[name + "_interval"] = {whole_change(std::floor(change.interval->low)),
+                                  whole_change(std::ceil(change.interval->high))};
   }
 }
 
@@ -131,8 +130,9 @@ ordered_json site_json(const Site& site, bool has_growth) {
   object["processes"] = site.processes;
   object["cut"] = site.cut;
   ordered_json& frames = object["frames"] = ordered_json::array();
-  for (size_t index = 0; index < site.frames.size(); ++index) {
-    frames.push_back(frame_json(site.frames[index], index < site.runtime_frames));
+  const Stack stack = site.frames();
+  for (size_t index = 0; index < stack.size(); ++index) {
+    frames.push_back(frame_json(*stack[index], index < site.runtime_frames));
   }
   return object;
 }

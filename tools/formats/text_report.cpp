@@ -74,7 +74,7 @@ void write_nothing_live(const TextReport& report) {
                           moment(profile));
   } else {
     absl::StrAppendFormat(&report.output, "Nothing was live %s: all %s blocks that were recorded had been freed.\n",
-                          moment(profile), human_count(static_cast<uint64_t>(profile.totals.alloc.blocks.value())));
+                          moment(profile), human_count(whole_count(profile.totals.alloc.blocks.value())));
   }
 }
 
@@ -175,7 +175,8 @@ void write_grown_sites(const TextReport& report, const std::vector<size_t>& grow
   size_t width = 0;
   for (const size_t index : grown) {
     const Site& site = report.profile.sites[index];
-    const Frame& frame = site.frames[std::min(site.runtime_frames, site.frames.size() - 1)];
+    const Stack frames = site.frames();
+    const Frame& frame = *frames[std::min(site.runtime_frames, frames.size() - 1)];
     names.push_back(absl::StrFormat("#%d  %s", index + 1, shortened_function(frame.function, kGrownFunctionColumns)));
     width = std::max(width, columns(names.back()));
   }

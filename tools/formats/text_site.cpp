@@ -37,9 +37,10 @@ std::string place_of(const Frame& frame, bool full) {
 std::vector<Line> lines_of(const Site& site, bool full) {
   std::vector<Line> lines;
   const size_t begin = full ? 0 : site.runtime_frames;
-  const size_t end = site.frames.size() - (full ? 0 : site.starting_frames);
+  const Stack frames = site.frames();
+  const size_t end = frames.size() - (full ? 0 : site.starting_frames);
   for (size_t index = begin; index < end; ++index) {
-    const Frame& frame = site.frames[index];
+    const Frame& frame = *frames[index];
     Line line{full ? printable(frame.function) : shortened_function(frame.function, kFunctionColumns),
               place_of(frame, full)};
     if (frame.inlined && full) line.function += " [inlined]";
@@ -89,8 +90,7 @@ std::string freed_so_far(const Site& site) {
   const double live = site.activity.live.blocks.value();
   if (site.activity.freed_samples == 0) return "never freed";
   if (site.activity.alloc.blocks.sampled) return absl::StrFormat("%s freed", human_share(all - live, all));
-  return absl::StrFormat("%s of %s freed", human_count(static_cast<uint64_t>(all - live)),
-                         human_count(static_cast<uint64_t>(all)));
+  return absl::StrFormat("%s of %s freed", human_count(whole_count(all - live)), human_count(whole_count(all)));
 }
 
 std::string allocated_when(const Site& site, uint64_t duration_ns) {

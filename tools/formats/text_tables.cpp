@@ -43,7 +43,7 @@ double rounded(const Measure& measure) { return std::round(measure.value()); }
 
 // Whole numbers, so that a column adds up to its last digit; estimates are marked as such.
 std::string cell(double value, bool sampled) {
-  return (sampled && value > 0 ? "~" : "") + human_count(static_cast<uint64_t>(std::max(value, 0.0)));
+  return (sampled && value > 0 ? "~" : "") + human_count(whole_count(value));
 }
 
 // What a row of the totals table adds up.

@@ -73,7 +73,7 @@ BlocksAndBytes live(const CounterSums& sums, bool exact) {
 // What one sample would stand for, of blocks as those of which there are samples, if none of some of them is there: of
 // N blocks of probability p none is sampled with probability (1-p)^N, so 1 / -ln(1-p) of them are as one event.
 double unseen_weight(const Measure& measure) {
-  if (measure.samples == 0 || measure.variance <= 0) return 0;
+  if (measure.samples == 0 || measure.proven <= 0 || measure.variance <= 0) return 0;
   const double samples = static_cast<double>(measure.samples);
   const double block = measure.proven / samples;
   const double spread = measure.variance / (samples * block * block);  // (1-p) / p^2

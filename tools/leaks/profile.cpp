@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -50,11 +51,18 @@ Growth growth_in(const GrowthSpan& span, const ProcessRecording& process, const 
 struct SiteUnderWay {
   Site site;
   std::set<std::string> thread_names;
-  double shown_live_bytes = -1;  // Of the trace whose frames are shown.
+  // The trace whose frames are shown.
+  const TraceRecord* shown = nullptr;
+  const ProcessRecording* shown_process = nullptr;
+  const ProcessModules* shown_modules = nullptr;
+  double shown_live_bytes = -1;
   double shown_alloc_bytes = -1;
   const ProcessRecording* last_process = nullptr;
 };
 
+// Memory: besides what is counted for a site, that of a trace, not of its depth. Only which trace is shown is noted;
+// its frames come at the end, into a tree that shares what the frame trees of the processes share, so the stacks of all
+// sites together take no more than those trees, once for each frame that the compiler inlined.
 class SiteMerger {
  public:
   explicit SiteMerger(const Symbolizer& symbolizer) : symbolizer_(symbolizer) {
@@ -69,7 +77,7 @@ class SiteMerger {
       if (trace.counters.alloc_blocks() == 0) continue;
       const Stack stack = stack_of(process, modules, trace);
       SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
-      add_trace(under_way, process, trace, stack, shift_ns);
+      add_trace(under_way, process, modules, trace, shift_ns);
       if (span) under_way.site.growth += growth_in(*span, process, trace);
       if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(trace, stack)) ++cut_traces_;
     }
@@ -82,12 +90,17 @@ class SiteMerger {
 
  private:
   Stack stack_of(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace) const;
-  static void add_trace(SiteUnderWay& under_way, const ProcessRecording& process, const TraceRecord& trace,
-                        const Stack& stack, uint64_t shift_ns);
+  static void add_trace(SiteUnderWay& under_way, const ProcessRecording& process, const ProcessModules& modules,
+                        const TraceRecord& trace, uint64_t shift_ns);
+  void show_stack(SiteUnderWay& under_way);
+  StackTree::Node keep(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace);
 
   const Symbolizer& symbolizer_;
   Frame lost_;
   Frame none_;
+  std::shared_ptr<StackTree> stacks_ = std::make_shared<StackTree>();
+  // Where the frames of a process's tree are in that of the sites.
+  std::map<const ProcessRecording*, absl::flat_hash_map<FrameTree::Node, StackTree::Node>> kept_;
   absl::flat_hash_map<uint64_t, SiteUnderWay> sites_;
   size_t cut_traces_ = 0;
 };
@@ -103,8 +116,8 @@ Stack SiteMerger::stack_of(const ProcessRecording& process, const ProcessModules
   return stack;
 }
 
-void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& process, const TraceRecord& trace,
-                           const Stack& stack, uint64_t shift_ns) {
+void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& process, const ProcessModules& modules,
+                           const TraceRecord& trace, uint64_t shift_ns) {
   Site& site = under_way.site;
   const Activity activity = activity_of(trace.counters, process.exact());
   const uint64_t first_ns = trace.first_allocated_ns + shift_ns;
@@ -122,16 +135,50 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& proc
   if (std::pair(live_bytes, alloc_bytes) <= std::pair(under_way.shown_live_bytes, under_way.shown_alloc_bytes)) return;
   under_way.shown_live_bytes = live_bytes;
   under_way.shown_alloc_bytes = alloc_bytes;
-  site.frames.clear();
-  for (const Frame* frame : stack) site.frames.push_back(*frame);
+  under_way.shown = &trace;
+  under_way.shown_process = &process;
+  under_way.shown_modules = &modules;
+}
+
+void SiteMerger::show_stack(SiteUnderWay& under_way) {
+  const TraceRecord& trace = *under_way.shown;
+  const Stack stack = stack_of(*under_way.shown_process, *under_way.shown_modules, trace);
+  Site& site = under_way.site;
+  site.stacks = stacks_;
+  site.innermost = keep(*under_way.shown_process, *under_way.shown_modules, trace);
+  if (site.innermost == StackTree::kNoNode) site.innermost = stacks_->add(StackTree::kNoNode, *stack.front());
   site.runtime_frames = runtime_frame_count(stack);
   site.starting_frames = starting_frame_count(stack);
   site.cut = is_cut(trace, stack);
 }
 
+// The innermost logical frame of a trace, in the tree; kNoNode where it has none.
+StackTree::Node SiteMerger::keep(const ProcessRecording& process, const ProcessModules& modules,
+                                 const TraceRecord& trace) {
+  auto& kept = kept_[&process];
+  StackTree::Node outer = StackTree::kNoNode;
+  std::vector<FrameTree::Node> new_nodes;  // Innermost first.
+  for (FrameTree::Node node = trace.innermost; node != FrameTree::kNoNode; node = process.frames().caller(node)) {
+    const auto known = kept.find(node);
+    if (known != kept.end()) {
+      outer = known->second;
+      break;
+    }
+    new_nodes.push_back(node);
+  }
+  for (auto node = new_nodes.rbegin(); node != new_nodes.rend(); ++node) {
+    const FrameTree::Frame frame = process.frames().frame(*node);
+    const std::vector<Frame>& logical = symbolizer_.frames(modules[frame.module_id], frame.offset);
+    for (auto each = logical.rbegin(); each != logical.rend(); ++each) outer = stacks_->add(outer, *each);
+    kept[*node] = outer;
+  }
+  return outer;
+}
+
 std::vector<Site> SiteMerger::take_ranked() {
   std::vector<Site> sites;
   for (auto& [fingerprint, under_way] : sites_) {
+    show_stack(under_way);
     under_way.thread_names.erase("");
     under_way.site.fingerprint = fingerprint;
     under_way.site.thread_names.assign(under_way.thread_names.begin(), under_way.thread_names.end());

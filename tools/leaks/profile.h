@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "leaks/estimate.h"
+#include "leaks/stack_tree.h"
 #include "recording/recording.h"
 #include "symbols/frame.h"
 #include "symbols/symbolizer.h"
@@ -24,7 +26,9 @@ enum class Verdict { kLive, kReachable, kPossible, kIndirect, kDefinite };
 // All traces with one fingerprint.
 struct Site {
   uint64_t fingerprint = 0;
-  std::vector<Frame> frames;   // Innermost first, of the trace with the most live bytes.
+  // The stack of the trace with the most live bytes, in the profile's tree.
+  std::shared_ptr<const StackTree> stacks;
+  StackTree::Node innermost = StackTree::kNoNode;
   size_t runtime_frames = 0;   // So many of them, at the inner end, are runtime frames.
   size_t starting_frames = 0;  // And so many, at the outer end, started the program or the thread.
   bool cut = false;            // There were more frames, outside of the last.
@@ -37,6 +41,9 @@ struct Site {
   bool more_thread_names = false;
   size_t traces = 0;
   size_t processes = 0;
+
+  // Innermost first, never empty in a profile. Good as long as the site, or another of the profile.
+  Stack frames() const { return stacks ? stacks->stack(innermost) : Stack(); }
 };
 
 enum class Ended { kExit, kExec, kSignal, kRunning, kUnknown };

@@ -36,6 +36,9 @@ class FrameTree {
     for (Node node = innermost; node != kNoNode; node = nodes_[node].caller) visit(nodes_[node].frame);
   }
 
+  Node caller(Node node) const { return nodes_[node].caller; }
+  const Frame& frame(Node node) const { return nodes_[node].frame; }
+
   size_t frame_count() const { return nodes_.size(); }
 
  private:

@@ -5,12 +5,65 @@
 #include <absl/strings/str_format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "error.h"
+#include "record/snapshot_encoder.h"
 #include "recording/framing.h"
 
 namespace seep {
+namespace {
+
+// Longer ones the kernel does not have. Both are copied for each of many uses.
+constexpr size_t kMostPathBytes = 4096;
+constexpr size_t kMostThreadNameBytes = 15;
+// More than any program allocates; far from where squares and quotients of such numbers leave the range of a double.
+constexpr double kMostEstimate = 0x1p80;
+// What remains of a sum of which samples were added and taken away again one by one, as a share of what was added.
+constexpr double kRounding = 1e-6;
+
+// Makes a number one of which sums and quantiles can be made. False: it was none that a writer can mean.
+template <typename Number>
+bool make_plausible(Number added, Number most, Number& value) {
+  if (value >= 0 && value <= most) return true;
+  const bool is_rounding = value < 0 && -value <= kRounding * added;
+  value = 0;
+  return is_rounding;
+}
+
+// `all` is the sum that this one is a part of, with what was taken away again.
+bool make_plausible(const proto::WeightedSum& all, proto::WeightedSum& sum) {
+  double blocks = sum.blocks(), bytes = sum.bytes();
+  float blocks_variance = sum.blocks_variance(), bytes_variance = sum.bytes_variance();
+  constexpr float kMostVariance = std::numeric_limits<float>::max();
+  bool plausible = make_plausible(all.blocks(), kMostEstimate, blocks);
+  plausible &= make_plausible(all.bytes(), kMostEstimate, bytes);
+  plausible &= make_plausible(all.blocks_variance(), kMostVariance, blocks_variance);
+  plausible &= make_plausible(all.bytes_variance(), kMostVariance, bytes_variance);
+  sum.set_blocks(blocks);
+  sum.set_bytes(bytes);
+  sum.set_blocks_variance(blocks_variance);
+  sum.set_bytes_variance(bytes_variance);
+  return plausible;
+}
+
+bool make_plausible(proto::TraceCounters& counters) {
+  bool plausible = true;
+  if (counters.has_alloc_estimate()) {
+    plausible &= make_plausible(proto::WeightedSum::default_instance(), *counters.mutable_alloc_estimate());
+  }
+  if (counters.has_live_estimate()) {
+    plausible &= make_plausible(counters.alloc_estimate(), *counters.mutable_live_estimate());
+  }
+  if (counters.has_temporary_estimate()) {
+    plausible &= make_plausible(counters.alloc_estimate(), *counters.mutable_temporary_estimate());
+  }
+  return plausible;
+}
+
+}  // namespace
 
 void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
   end_.reset();  // An End that something follows was written before an exec that failed.
@@ -18,7 +71,7 @@ void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
     case proto::Message::kHeader: return apply_header(message.header(), offset);
     case proto::Message::kModules: return apply_modules(message.modules(), offset);
     case proto::Message::kTraces: return apply_traces(message.traces(), offset);
-    case proto::Message::kCounters: return apply_counters(message.counters());
+    case proto::Message::kCounters: return apply_counters(message.counters(), offset);
     case proto::Message::kSnapshot: return apply_snapshot(message.snapshot());
     case proto::Message::kEnd: end_ = message.end(); return;
     case proto::Message::CONTENT_NOT_SET:
@@ -47,7 +100,10 @@ void ProcessRecording::apply_modules(const proto::Modules& modules, uint64_t off
       contradict(offset, "a module with the number 0");
       continue;
     }
-    modules_[module.id()] = module;
+    proto::Module& known = modules_[module.id()] = module;
+    if (known.path().size() <= kMostPathBytes) continue;
+    contradict(offset, absl::StrFormat("the path of module %u has %u bytes", module.id(), known.path().size()));
+    known.mutable_path()->resize(kMostPathBytes);
   }
 }
 
@@ -63,7 +119,13 @@ void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset
       continue;
     }
     path.resize(trace.shared_outer_frames());
-    for (int index = trace.modules_size() - 1; index >= 0; --index) {
+    const size_t depth = path.size() + static_cast<size_t>(trace.modules_size());
+    const bool too_deep = depth > kMaxDepth;
+    if (too_deep) {
+      contradict(offset, absl::StrFormat("trace %u has %u frames", trace.id(), depth));
+      path.clear();
+    }
+    for (int index = too_deep ? -1 : trace.modules_size() - 1; index >= 0; --index) {
       const FrameTree::Node caller = path.empty() ? FrameTree::kNoNode : path.back();
       path.push_back(frames_.add(caller, {trace.modules(index), trace.offsets(index)}));
     }
@@ -74,8 +136,11 @@ void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset
   }
 }
 
-void ProcessRecording::apply_counters(const proto::Counters& counters) {
-  for (const proto::ThreadName& thread : counters.thread_names()) thread_names_[thread.id()] = thread.name();
+void ProcessRecording::apply_counters(const proto::Counters& counters, uint64_t offset) {
+  for (const proto::ThreadName& thread : counters.thread_names()) {
+    if (thread.name().size() > kMostThreadNameBytes) contradict(offset, "a thread's name is too long");
+    thread_names_[thread.id()] = thread.name().substr(0, kMostThreadNameBytes);
+  }
   for (const proto::TraceCounters& changed : counters.counters()) {
     TraceRecord& record = traces_[changed.trace_id()];
     alloc_blocks_ += changed.alloc_blocks() - record.counters.alloc_blocks();
@@ -84,6 +149,10 @@ void ProcessRecording::apply_counters(const proto::Counters& counters) {
     const bool from_before = record.counters_since != 0 && record.counters_since != moments_.open();
     if (from_before) moments_.keep(record.past, {record.counters_since, sums_of(record.counters)});
     record.counters = changed;
+    if (!make_plausible(record.counters)) {
+      contradict(offset,
+                 absl::StrFormat("an estimate of trace %u is no number of blocks or bytes", changed.trace_id()));
+    }
     record.counters_since = moments_.open();
   }
 }

@@ -3,7 +3,11 @@
 //
 // Built by applying messages in the order of the stream. All numbers in a stream are absolute, so the newest message
 // about a trace is the truth about it, and a lost one is healed by the next. Of the time before, only what the growth
-// of the last window needs is kept. One thread; then read-only.
+// of the last window needs is kept.
+//
+// What is applied is well-formed, and may still say anything. What is read here is such that nothing downstream needs
+// care: stacks have at most kMaxDepth frames, paths and names a length that the kernel knows, estimates are numbers
+// from 0 to 2^80. What is not is a contradiction; of it nothing, or a part, is kept. One thread; then read-only.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -90,7 +94,7 @@ class ProcessRecording {
   void apply_header(const proto::Header& header, uint64_t offset);
   void apply_modules(const proto::Modules& modules, uint64_t offset);
   void apply_traces(const proto::Traces& traces, uint64_t offset);
-  void apply_counters(const proto::Counters& counters);
+  void apply_counters(const proto::Counters& counters, uint64_t offset);
   void apply_snapshot(const proto::Snapshot& snapshot);
   void contradict(uint64_t offset, const std::string& what);
 

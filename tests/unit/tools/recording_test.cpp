@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <random>
 
+#include "record/snapshot_encoder.h"
 #include "recording/host_identity.h"
 #include "recording/process_liveness.h"
 #include "test_streams.h"
@@ -96,18 +99,74 @@ TEST(ProcessRecording, NamesContradictionsAndGoesOn) {
   EXPECT_EQ(process.traces().at(2).innermost, FrameTree::kNoNode);
 }
 
-TEST(ProcessRecording, DeepSharedStacksTakeMemoryInProportionToTheStream) {
+// Traces that share all but one frame with the one before, as deep as a trace may be.
+proto::Message nested_traces(uint32_t count) {
   proto::Message traces;
-  for (uint32_t id = 1; id <= 20'000; ++id) {
+  for (uint32_t id = 1; id <= count; ++id) {
     proto::Trace& trace = *traces.mutable_traces()->add_traces();
     trace.set_id(id);
     trace.add_modules(0);
     trace.add_offsets(id);
-    trace.set_shared_outer_frames(id - 1);
+    trace.set_shared_outer_frames(std::min(id - 1, kMaxDepth - 1));
   }
-  const ProcessRecording process = model_of({testing::header_message(), traces});
+  return traces;
+}
+
+TEST(ProcessRecording, DeepSharedStacksTakeMemoryInProportionToTheStream) {
+  const ProcessRecording process = model_of({testing::header_message(), nested_traces(20'000)});
+  EXPECT_FALSE(process.contradiction().has_value());
   EXPECT_EQ(process.frames().frame_count(), 20'000u);
-  EXPECT_EQ(offsets_of(process, 20'000).size(), 20'000u);
+  EXPECT_EQ(offsets_of(process, 20'000).size(), size_t{kMaxDepth});
+}
+
+TEST(ProcessRecording, KeepsATraceThatIsTooDeepWithoutItsFrames) {
+  proto::Message traces = nested_traces(kMaxDepth + 1);
+  traces.mutable_traces()->mutable_traces(kMaxDepth)->set_shared_outer_frames(kMaxDepth);
+  const ProcessRecording process = model_of({testing::header_message(), traces});
+  ASSERT_TRUE(process.contradiction().has_value());
+  EXPECT_NE(process.contradiction()->find("trace 1025 has 1025 frames"), std::string::npos) << *process.contradiction();
+  EXPECT_EQ(offsets_of(process, kMaxDepth).size(), size_t{kMaxDepth});
+  EXPECT_TRUE(offsets_of(process, kMaxDepth + 1).empty());
+}
+
+TEST(ProcessRecording, TakesAnEstimateThatIsNoAmountForNothing) {
+  for (const double wrong : {std::nan(""), HUGE_VAL, -HUGE_VAL, -1.0, 1e300}) {
+    auto messages = small_recording();
+    proto::TraceCounters& counters = *messages[3].mutable_counters()->mutable_counters(0);
+    for (proto::WeightedSum* sum : {counters.mutable_alloc_estimate(), counters.mutable_live_estimate()}) {
+      sum->set_blocks(10);
+      sum->set_bytes(wrong);
+      sum->set_bytes_variance(static_cast<float>(wrong));
+    }
+    const ProcessRecording process = model_of(messages);
+    const proto::WeightedSum& read = process.traces().at(1).counters.live_estimate();
+    EXPECT_TRUE(process.contradiction().has_value()) << wrong;
+    EXPECT_EQ(read.blocks(), 10);
+    EXPECT_EQ(read.bytes(), 0) << wrong;
+    EXPECT_EQ(read.bytes_variance(), 0) << wrong;
+  }
+}
+
+// A sum of which all that was added was taken away again may end a little below zero: no contradiction.
+TEST(ProcessRecording, TakesWhatRoundingLeftForNothing) {
+  auto messages = small_recording();
+  proto::TraceCounters& counters = *messages[3].mutable_counters()->mutable_counters(0);
+  counters.mutable_alloc_estimate()->set_bytes(1e9);
+  counters.mutable_live_estimate()->set_bytes(-1e-7);
+  const ProcessRecording process = model_of(messages);
+  EXPECT_FALSE(process.contradiction().has_value());
+  EXPECT_EQ(process.traces().at(1).counters.live_estimate().bytes(), 0);
+}
+
+TEST(ProcessRecording, BoundsPathsAndNames) {
+  auto messages = small_recording();
+  messages[1].mutable_modules()->mutable_modules(0)->set_path("/" + std::string(5000, 'p'));
+  EXPECT_EQ(model_of(messages).modules().at(1).path().size(), 4096u);
+  EXPECT_TRUE(model_of(messages).contradiction().has_value());
+  messages = small_recording();
+  messages[3].mutable_counters()->mutable_thread_names(0)->set_name("a name of 19 bytes!");
+  EXPECT_EQ(model_of(messages).thread_name(1), "a name of 19 by");
+  EXPECT_TRUE(model_of(messages).contradiction().has_value());
 }
 
 // Growth: a window of 1,000 ns, so that times can be small; what each trace has allocated at a snapshot of the model.

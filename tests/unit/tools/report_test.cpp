@@ -3,10 +3,13 @@
 // relies on, never its layout.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "formats/format.h"
+#include "formats/human.h"
 #include "test_streams.h"
 
 namespace seep {
@@ -97,7 +100,71 @@ TEST(Profile, CountsOfLostStacksAreNotLost) {
   const Profile profile = profile_of({messages});
   ASSERT_EQ(profile.sites.size(), 1u);
   EXPECT_EQ(profile.sites[0].activity.live.bytes.value(), 933);
-  EXPECT_TRUE(contains(profile.sites[0].frames[0].function, "lost"));
+  EXPECT_TRUE(contains(profile.sites[0].frames()[0]->function, "lost"));
+}
+
+// Sites by the thousand, each a frame deeper than the one before: what is kept of their stacks is what was recorded,
+// and not the sum of their depths.
+TEST(Profile, KeepsStacksThatSitesShareOnce) {
+  constexpr uint32_t kTraces = 5000, kDepth = 1000;
+  Messages messages = {testing::header_message(), testing::modules_message(), {}, {}, testing::snapshot_message()};
+  for (uint32_t id = 1; id <= kTraces; ++id) {
+    proto::Trace& trace = *messages[2].mutable_traces()->add_traces();
+    trace.set_id(id);
+    trace.add_modules(id % kDepth % 2 + 1);  // Other functions than their callers', so that no two sites are the same.
+    trace.add_offsets(id);
+    trace.set_shared_outer_frames((id - 1) % kDepth);
+    testing::add_counters(messages[3], id, 1, id, 0, 0);
+  }
+  const Profile profile = profile_of({messages});
+  ASSERT_EQ(profile.sites.size(), size_t{kDepth});
+  size_t frames_of_sites = 0;
+  for (const Site& site : profile.sites) frames_of_sites += site.frames().size();
+  EXPECT_EQ(frames_of_sites, kDepth * (kDepth + 1) / 2);
+  EXPECT_LE(profile.sites[0].stacks->node_count(), size_t{kTraces});
+  EXPECT_LE(profile.sites[0].stacks->frame_count(), size_t{kTraces});
+  EXPECT_EQ(profile.sites[0].stacks, profile.sites[999].stacks);
+}
+
+// Numbers from the edges of what a stream can say: reports of them hold, whatever they say.
+TEST(Formats, WriteTheLargestAndSmallestEstimates) {
+  for (const double bytes : {0.0, 5e-324, 1e-300, 1.0, 1e19, 0x1p64, 0x1p80, 1e300, HUGE_VAL, std::nan("")}) {
+    for (const float variance : {0.0F, 1e-45F, 1.0F, 1e20F, 3e38F, HUGE_VALF, std::nanf("")}) {
+      for (const uint64_t proven : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}}) {
+        Messages messages = sampled_recording();
+        messages.pop_back();  // Without its End growth is told of, too.
+        proto::TraceCounters& counters = *messages[3].mutable_counters()->mutable_counters(0);
+        counters.set_alloc_bytes(proven);
+        counters.set_free_bytes(0);
+        for (proto::WeightedSum* sum : {counters.mutable_alloc_estimate(), counters.mutable_live_estimate()}) {
+          sum->set_bytes(bytes);
+          sum->set_blocks(bytes);
+          sum->set_bytes_variance(variance);
+          sum->set_blocks_variance(variance);
+        }
+        const Profile profile = profile_of({messages});
+        const json report = json_of(profile);
+        EXPECT_LE(report["totals"]["live_bytes_interval"][0], report["totals"]["live_bytes"])
+            << bytes << " " << variance;
+        EXPECT_GE(report["totals"]["live_bytes_interval"][1], report["totals"]["live_bytes"])
+            << bytes << " " << variance;
+        EXPECT_FALSE(contains(text_of(profile), "nan")) << bytes << " " << variance;
+      }
+    }
+  }
+}
+
+TEST(Formats, RoundWhatIsTooLargeToTheLargestNumber) {
+  EXPECT_EQ(whole_count(2.5), 3u);
+  EXPECT_EQ(whole_count(-1e300), 0u);
+  EXPECT_EQ(whole_count(std::nan("")), 0u);
+  EXPECT_EQ(whole_count(0x1p63), uint64_t{1} << 63);
+  EXPECT_EQ(whole_count(0x1p64), ~uint64_t{0});
+  EXPECT_EQ(whole_count(HUGE_VAL), ~uint64_t{0});
+  EXPECT_EQ(whole_change(-2.5), -3);
+  EXPECT_EQ(whole_change(0x1p63), std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(whole_change(-HUGE_VAL), std::numeric_limits<int64_t>::min());
+  EXPECT_EQ(whole_change(std::nan("")), 0);
 }
 
 TEST(JsonReport, HasTheKeysOfTheContract) {
