@@ -3,20 +3,25 @@
 // Checks a copy of a region; see region_check.h.
 #include "record/region_check.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "record/counters.h"
 #include "record/module_table.h"
 #include "record/snapshot_encoder.h"
 #include "record/trace_table.h"
+#include "record/trace_trie.h"
 
 namespace seep {
 namespace {
 
 class Checker {
  public:
-  Checker(void* copy, uint64_t bytes) : region_(copy), bytes_(bytes), taken_(bytes / kRefUnitBytes + 1) {}
+  Checker(void* copy, uint64_t bytes)
+      : region_(copy), bytes_(bytes), taken_(bytes / kRefUnitBytes + 1), node_seen_(bytes / kRefUnitBytes + 1) {}
 
   RegionCheck run() {
     if (!header_is_sound()) return result_;
@@ -25,9 +30,10 @@ class Checker {
     end_texts(header.identity);
     leave_out_private_part(header);
     Newest& newest = header.newest[0];
+    Trace* oldest = check_list<Trace>(newest.trace, "a trace", [this](Ref ref) { return trace_is_sound(ref); });
+    recover_traces(newest.trace, oldest);
     check_list<Module>(newest.module, "a module", [this](Ref ref) { return module_is_sound(ref); });
     check_list<ThreadName>(newest.thread_name, "a thread name", [this](Ref ref) { return thread_name_is_sound(ref); });
-    check_list<Trace>(newest.trace, "a trace", [this](Ref ref) { return trace_is_sound(ref); });
     return result_;
   }
 
@@ -40,13 +46,16 @@ class Checker {
   // Entries may not overlap: what the encoder notes in one would change another that has been checked.
   bool claim(Ref ref, uint64_t entry_bytes) {
     if (!inside(ref, entry_bytes)) return false;
-    const uint64_t end = ref + (entry_bytes + kRefUnitBytes - 1) / kRefUnitBytes;
-    for (uint64_t unit = ref; unit < end; ++unit) {
-      if (taken_[unit]) return false;
-      taken_[unit] = true;
-    }
+    const auto begin = taken_.begin() + ref;
+    const auto end = begin + static_cast<ptrdiff_t>(units_of(entry_bytes));
+    if (std::find(begin, end, true) != end) return false;
+    std::fill(begin, end, true);
     return true;
   }
+
+  void release(Ref ref, uint64_t entry_bytes) { std::fill_n(taken_.begin() + ref, units_of(entry_bytes), false); }
+
+  static uint64_t units_of(uint64_t entry_bytes) { return (entry_bytes + kRefUnitBytes - 1) / kRefUnitBytes; }
 
   bool refuse(const char* problem) {
     result_.problem = problem;
@@ -95,9 +104,9 @@ class Checker {
   }
 
   // Follows a list and cuts it before the first entry that is not sound; the count bounds a list that leads back into
-  // itself.
+  // itself. Where the list ends then: its oldest entry, null if there is none.
   template <typename Entry, typename Sound>
-  void check_list(std::atomic<Ref>& newest, const char* what, Sound sound) {
+  Entry* check_list(std::atomic<Ref>& newest, const char* what, Sound sound) {
     uint64_t left = bytes_ / sizeof(Entry) + 1;
     Entry* previous = nullptr;
     for (Ref ref = newest.load(std::memory_order_relaxed); ref != 0;) {
@@ -109,11 +118,62 @@ class Checker {
         ++result_.entries_lost;
         if (previous == nullptr) newest.store(0, std::memory_order_relaxed);
         else previous->next_older = 0;
-        return;
+        return previous;
       }
       previous = region_.at<Entry>(ref);
       ref = previous->next_older;
     }
+    return previous;
+  }
+
+  // Traces that the list does not lead to (any more) and the trie does are put behind its end: where the list begins
+  // with an entry that is cut off, that is all of them. In a copy that was taken while the region grew the trie may
+  // lead further than the list, also to what was not copied: no damage.
+  void recover_traces(std::atomic<Ref>& newest, Trace* oldest) {
+    TrieWalk walk{newest, oldest};
+    for (uint64_t root = 0; root < kTrieRootSlots; ++root) {
+      visit_slot(region_.header().trie_root[root].load(std::memory_order_relaxed), root, 0, walk);
+    }
+  }
+
+  struct TrieWalk {
+    std::atomic<Ref>& newest;
+    Trace* oldest;  // The end of the list.
+  };
+
+  // Nothing in the trie is trusted: no node is looked at twice, and a trace counts only where its hash is the way by
+  // which it was reached. `way`: the hash's lowest bits, as many as `depth` nodes tell.
+  void visit_slot(uint32_t slot, uint64_t way, unsigned depth, TrieWalk& walk) {
+    const Ref ref = slot / (2 * kTrieNodeTag);
+    if (slot == 0) return;
+    if ((slot & kTrieNodeTag) == 0) {
+      visit_leaf(ref, way, depth, walk);
+      return;
+    }
+    if (depth >= kTrieDepths || !inside(ref, sizeof(TrieNode)) || node_seen_[ref]) return;
+    node_seen_[ref] = true;
+    for (uint64_t index = 0; index < std::size(TrieNode().slot); ++index) {
+      const uint32_t below = region_.at<TrieNode>(ref)->slot[index].load(std::memory_order_relaxed);
+      visit_slot(below, way | index << (kTrieRootBits + depth * kTrieNodeBits), depth + 1, walk);
+    }
+  }
+
+  void visit_leaf(Ref ref, uint64_t way, unsigned depth, TrieWalk& walk) {
+    const unsigned open_bits = 64 - kTrieRootBits - depth * kTrieNodeBits;
+    if (!inside(ref, sizeof(Trace)) || taken_[ref]) return;  // In the list, mostly.
+    if ((region_.at<Trace>(ref)->hash ^ way) << open_bits == 0 && trace_is_sound(ref)) append(ref, walk);
+  }
+
+  // Puts a sound trace at the end of the list, and behind it what it leads to itself: all that is older, mostly.
+  void append(Ref ref, TrieWalk& walk) {
+    if (walk.oldest == nullptr) walk.newest.store(ref, std::memory_order_relaxed);
+    else walk.oldest->next_older = ref;
+    walk.oldest = region_.at<Trace>(ref);
+    for (Ref older = walk.oldest->next_older; older != 0 && trace_is_sound(older);) {
+      walk.oldest = region_.at<Trace>(older);
+      older = walk.oldest->next_older;
+    }
+    walk.oldest->next_older = 0;
   }
 
   bool module_is_sound(Ref ref) {
@@ -132,20 +192,32 @@ class Checker {
     const uint64_t counters_bytes = region_.header().counters_bytes;
     if (!inside(ref, sizeof(Trace) + counters_bytes)) return false;
     Trace& trace = *region_.at<Trace>(ref);
-    if (trace.frame_count > kMaxDepth || trace.cut > Cut::kBadUnwindInformation ||
-        !claim(ref, sizeof(Trace) + counters_bytes + trace.frame_count * sizeof(Frame))) {
+    const uint64_t trace_bytes = sizeof(Trace) + counters_bytes + uint64_t{trace.frame_count} * sizeof(Frame);
+    if (trace.id == 0 || trace.frame_count > kMaxDepth || trace.cut > Cut::kBadUnwindInformation ||
+        !claim(ref, trace_bytes)) {
       return false;
     }
-    for (auto& extra : trace.extra_shards) {
-      const Ref shard = extra.load(std::memory_order_relaxed);
-      if (shard != 0 && !claim(shard, counters_bytes)) return false;
+    for (unsigned index = 0; index < std::size(trace.extra_shards); ++index) {
+      const Ref shard = trace.extra_shards[index].load(std::memory_order_relaxed);
+      if (shard == 0 || claim(shard, counters_bytes)) continue;
+      release_shards(trace, index);
+      release(ref, trace_bytes);
+      return false;
     }
     return true;
   }
 
+  void release_shards(const Trace& trace, unsigned count) {
+    for (unsigned index = 0; index < count; ++index) {
+      const Ref shard = trace.extra_shards[index].load(std::memory_order_relaxed);
+      if (shard != 0) release(shard, region_.header().counters_bytes);
+    }
+  }
+
   Region region_;
   uint64_t bytes_;
-  std::vector<bool> taken_;  // A unit of 16 bytes each.
+  std::vector<bool> taken_;      // A unit of 16 bytes each,
+  std::vector<bool> node_seen_;  // as here: a node of the trie begins there, and has been visited.
   RegionCheck result_;
 };
 
