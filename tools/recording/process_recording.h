@@ -10,6 +10,7 @@
 // from 0 to 2^80. What is not is a contradiction; of it nothing, or a part, is kept. One thread; then read-only.
 #pragma once
 
+#include <absl/container/btree_map.h>
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
@@ -59,7 +60,8 @@ class ProcessRecording {
 
   const FrameTree& frames() const { return frames_; }
   const absl::flat_hash_map<uint32_t, proto::Module>& modules() const { return modules_; }
-  const absl::flat_hash_map<uint32_t, TraceRecord>& traces() const { return traces_; }
+  // In the order of their numbers, so that whatever is made of them is the same each time.
+  const absl::btree_map<uint32_t, TraceRecord>& traces() const { return traces_; }
   const std::vector<SnapshotRecord>& snapshots() const { return snapshots_; }
   const std::optional<proto::End>& end() const { return end_; }
   std::string thread_name(uint32_t id) const;
@@ -103,7 +105,7 @@ class ProcessRecording {
   bool has_header_ = false;
   FrameTree frames_;
   absl::flat_hash_map<uint32_t, proto::Module> modules_;
-  absl::flat_hash_map<uint32_t, TraceRecord> traces_;
+  absl::btree_map<uint32_t, TraceRecord> traces_;
   absl::flat_hash_map<uint32_t, std::string> thread_names_;
   std::vector<SnapshotRecord> snapshots_;
   GrowthMoments moments_;
