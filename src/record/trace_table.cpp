@@ -5,18 +5,12 @@
 
 #include <cstring>
 
+#include "record/trace_trie.h"
+
 namespace seep {
 namespace {
 
-// A slot holds a Ref shifted left by one; the lowest bit set means that it leads to a node, else to a trace.
-constexpr uint32_t kNodeTag = 1;
-constexpr unsigned kNodeBits = 4;
-constexpr unsigned kRootBits = 12;
-constexpr unsigned kLastDepth = (64 - kRootBits) / kNodeBits - 1;
-
-struct Node {
-  std::atomic<uint32_t> slot[1 << kNodeBits];
-};
+constexpr unsigned kLastDepth = kTrieDepths - 1;
 
 uint64_t mix(uint64_t value) {  // The finalizer of MurmurHash3 (Appleby): every input bit reaches every output bit.
   value = (value ^ (value >> 33)) * 0xFF51AFD7ED558CCDull;
@@ -34,7 +28,7 @@ uint64_t hash_frames(const Frame* frames, uint32_t count, Cut cut) {
 }
 
 unsigned slot_index(uint64_t hash, unsigned depth) {
-  return static_cast<unsigned>(hash >> (kRootBits + depth * kNodeBits)) & ((1u << kNodeBits) - 1);
+  return static_cast<unsigned>(hash >> (kTrieRootBits + depth * kTrieNodeBits)) & ((1u << kTrieNodeBits) - 1);
 }
 
 }  // namespace
@@ -66,11 +60,11 @@ Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_
 
 // Two traces want one slot: put a node there that leads to the one that came first, and go on below.
 bool TraceTable::split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned depth) const noexcept {
-  const Ref ref = region_.allocate(sizeof(Node));
+  const Ref ref = region_.allocate(sizeof(TrieNode));
   if (ref == 0) return false;
   const uint64_t hash = region_.at<Trace>(leaf >> 1)->hash;
-  region_.at<Node>(ref)->slot[slot_index(hash, depth)].store(leaf, std::memory_order_relaxed);
-  slot.compare_exchange_strong(leaf, ref << 1 | kNodeTag, std::memory_order_acq_rel);
+  region_.at<TrieNode>(ref)->slot[slot_index(hash, depth)].store(leaf, std::memory_order_relaxed);
+  slot.compare_exchange_strong(leaf, ref << 1 | kTrieNodeTag, std::memory_order_acq_rel);
   return true;  // Or another thread was first, which is as good; our node is lost.
 }
 
@@ -81,8 +75,8 @@ Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t no
   Ref made = 0;
   for (;;) {
     uint32_t value = slot->load(std::memory_order_acquire);
-    if (value & kNodeTag) {
-      slot = &region_.at<Node>(value >> 1)->slot[slot_index(hash, depth)];
+    if (value & kTrieNodeTag) {
+      slot = &region_.at<TrieNode>(value >> 1)->slot[slot_index(hash, depth)];
       ++depth;
       continue;
     }

@@ -60,7 +60,10 @@ std::string command_words(const Arguments& arguments) {
 
 Recording load(Arguments& arguments) {
   if (!arguments.orphans) {
-    if (arguments.paths.empty()) arguments.paths.push_back(newest_recording());
+    if (arguments.paths.empty()) {
+      fold_before_reading(places_of_orphans_here());  // A process that was killed at once has no other recording.
+      arguments.paths.push_back(newest_recording());
+    }
     fold_before_reading(arguments.paths);
     return load_recording(arguments.paths);
   }

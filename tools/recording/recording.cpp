@@ -165,19 +165,20 @@ void keep_one_of_each(Recording& recording) {
   });
 }
 
-// Processes that died before they had made their stream, which was to be in or below the working directory.
-size_t orphans_of_this_directory() {
+}  // namespace
+
+std::vector<std::string> places_of_orphans_here() {
   std::error_code failed;
   const std::string here = (fs::current_path(failed) / "").string();
   LivenessJudge judge;
-  const auto regions = regions_in(kRegionDirectory).regions;
-  return static_cast<size_t>(std::count_if(regions.begin(), regions.end(), [&](const RegionFacts& region) {
-    return region.ready && std::string(region.identity.stream_path).starts_with(here) &&
-           judge.judge(region) != Liveness::kAlive;
-  }));
+  std::vector<std::string> places;
+  for (const RegionFacts& region : regions_in(kRegionDirectory).regions) {
+    const std::string stream = region.identity.stream_path;
+    if (!region.ready || !stream.starts_with(here) || judge.judge(region) == Liveness::kAlive) continue;
+    places.push_back(fs::path(stream).parent_path().string());
+  }
+  return places;
 }
-
-}  // namespace
 
 std::vector<std::string> streams_in(const std::string& directory) {
   std::vector<std::string> streams;
@@ -201,7 +202,7 @@ std::string newest_recording() {
     path = entry.path().filename().string();
   }
   if (newest) return path;
-  const size_t orphans = orphans_of_this_directory();
+  const size_t orphans = places_of_orphans_here().size();
   if (orphans > 0) {
     throw Error(ExitCode::kUnreadable,
                 absl::StrFormat("no recording in the working directory yet, but %u process%s that %s to record here "

@@ -37,4 +37,8 @@ std::vector<std::string> streams_in(const std::string& directory);
 // which says so where processes that recorded here left regions all the same.
 std::string newest_recording();
 
+// The directories, in or below the working directory, into which processes were to record that died and have left a
+// region; for each such process one.
+std::vector<std::string> places_of_orphans_here();
+
 }  // namespace seep
