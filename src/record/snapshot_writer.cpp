@@ -39,8 +39,9 @@ bool make_file(StreamFile& file, const char* root, Region region, SnapshotKind k
   if (path[0] == '\0') return false;
   const bool was_there = header.stream.now.inode != 0;
   const uint64_t thinned = header.stream.now.thinned_snapshots;
-  // The name that the process was about to write to when it died.
-  const bool adopted = kind == SnapshotKind::kPostMortem && !was_there && file.adopt_empty(root, path, header.stream);
+  // Whoever was about to write to that name has died: the process, or somebody outside who had only said so.
+  const bool adopted = !was_there && (kind == SnapshotKind::kPostMortem || header.progress.write_everything != 0) &&
+                       file.adopt_empty(root, path, header.stream);
   if (!adopted && !file.create(root, path, sizeof path, header.stream)) return false;
   header.stream.now.thinned_snapshots = thinned;
   header.progress.write_everything = 1;

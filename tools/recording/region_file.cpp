@@ -70,7 +70,7 @@ void RegionFile::read(FileSource& file) {
   if (!check.usable) throw Error(ExitCode::kUnreadable, path(), check.problem);
   if (*check.problem != '\0') {
     problem_.emplace(ExitCode::kUnreadable, path(), check.problem_at,
-                     absl::StrFormat("%s is damaged: what was entered before it is lost", check.problem));
+                     absl::StrFormat("%s is damaged, and some of what was entered with it is lost", check.problem));
   }
 }
 

@@ -160,6 +160,17 @@ TEST_F(SnapshotWriter, AnEmptyFileOfALivingOneIsNot) {
   expect_complete(directory + "/out/a.2.seep", 1);
 }
 
+// Somebody outside said that he would write, made the file, and was killed.
+TEST_F(SnapshotWriter, AnEmptyFileOfADeadHelperIsTakenOver) {
+  allocate(1);
+  std::filesystem::create_directories(directory + "/out");
+  std::ofstream{stream};
+  header().progress.write_everything = 1;
+  ASSERT_TRUE(write());
+  expect_complete(stream, 1);
+  EXPECT_FALSE(std::filesystem::exists(directory + "/out/a.2.seep"));
+}
+
 // Killed in the middle of its first snapshot.
 TEST_F(SnapshotWriter, AStreamThatWasOnlyBegunIsWrittenAnew) {
   allocate(1);
