@@ -69,9 +69,9 @@ bool end_with(const seep::EndFacts& end, bool keep_region) {
 
 void end_by_exit(int status) { end_with({seep::EndHow::kExit, true, status & 0xFF, 0, seep::now_ns()}, false); }
 void on_host_exit(int status, void*) { end_by_exit(status); }
-void on_quick_exit() {
+void on_quick_exit() {  // Its status is not told.
   end_with({seep::EndHow::kExit, false, 0, 0, seep::now_ns()}, false);
-}  // Its status is not told.
+}
 
 // For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
 void announce() {
@@ -124,14 +124,24 @@ __attribute__((constructor)) void seep_start() {
   errno = saved;
 }
 
+// Whether the new image will have us in it, if it can.
+bool carries_preload(char* const* environment) {
+  for (; environment != nullptr && *environment != nullptr; ++environment) {
+    if (strncmp(*environment, "LD_PRELOAD=", 11) != 0) continue;
+    return memmem(*environment, strlen(*environment), "/libseep.so", 11) != nullptr;
+  }
+  return false;
+}
+
 // An exec that succeeds ends the image, and nobody could write the last snapshot afterwards, so it is written before.
 // If the exec fails, the stream goes on behind that End. Shells try one directory of PATH after the other: what will
 // fail for sure is not worth a snapshot. The region stays where the new image will be ours, too, and remove it.
 template <typename Exec>
-int with_end(seep::ExecTarget target, bool shell_runs_text, Exec exec) {
+int with_end(seep::ExecTarget target, bool shell_runs_text, char* const* environment, Exec exec) {
   using seep::ExecTarget;
   const bool ends = target == ExecTarget::kText ? shell_runs_text : target != ExecTarget::kNone;
-  const bool ended = ends && end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}, target != ExecTarget::kOther);
+  const bool keep_region = target != ExecTarget::kOther && carries_preload(environment);
+  const bool ended = ends && end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}, keep_region);
   const int result = exec();
   if (ended) seep::go_on_after_failed_exec();
   return result;
@@ -182,23 +192,26 @@ SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
 }
 
 SEEP_HOOK int execve(const char* path, char* const* arguments, char* const* environment) {
-  return with_end(seep::look_at_program(path), false, [&] { return events().execve(path, arguments, environment); });
+  return with_end(seep::look_at_program(path), false, environment,
+                  [&] { return events().execve(path, arguments, environment); });
 }
 
 SEEP_HOOK int execv(const char* path, char* const* arguments) { return execve(path, arguments, environ); }
 
 SEEP_HOOK int execvpe(const char* file, char* const* arguments, char* const* environment) {
-  return with_end(seep::look_for_program(file), true, [&] { return events().execvpe(file, arguments, environment); });
+  return with_end(seep::look_for_program(file), true, environment,
+                  [&] { return events().execvpe(file, arguments, environment); });
 }
 
 SEEP_HOOK int execvp(const char* file, char* const* arguments) { return execvpe(file, arguments, environ); }
 
 SEEP_HOOK int fexecve(int fd, char* const* arguments, char* const* environment) {
-  return with_end(look_at_descriptor(fd, ""), false, [&] { return events().fexecve(fd, arguments, environment); });
+  return with_end(look_at_descriptor(fd, ""), false, environment,
+                  [&] { return events().fexecve(fd, arguments, environment); });
 }
 
 SEEP_HOOK int execveat(int fd, const char* path, char* const* arguments, char* const* environment, int flags) {
-  return with_end(look_at_descriptor(fd, path), false,
+  return with_end(look_at_descriptor(fd, path), false, environment,
                   [&] { return events().execveat(fd, path, arguments, environment, flags); });
 }
 

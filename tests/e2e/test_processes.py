@@ -2,6 +2,7 @@
 """Fork, exec, threads and every kind of end: each process image has a recording of its own, and it is right."""
 import pathlib
 import signal
+import subprocess
 
 import tap
 from seep_test import CASES, PRELOAD, SeepTest, clean_environment, only_stream, own_frame
@@ -60,6 +61,17 @@ class Exec(SeepTest):
         self.assertEqual(found, [([(1, 100)], "exit"), ([(1, 101)], "exec"), ([(1, 102)], "exec"),
                                  ([(1, 103)], "exec")])
         self.assertEqual(len({report["processes"][0]["pid"] for report in reports}), 1)
+
+    def test_a_bare_preload_leaves_nothing_in_shared_memory(self):
+        """The region outlives the exec, in case that fails; the next image removes it, or there is none that could."""
+        for command in ([CASES / "exec_chain", 3], ["/usr/bin/env", "-i", CASES / "no_leak"],
+                        ["/usr/bin/env", CASES / "static_program"], ["/bin/sh", "-c", "exec /bin/true"]):
+            out = self.new_recording_path()
+            environment = clean_environment(LD_PRELOAD=PRELOAD, SEEP_OPTIONS=f"sample=1:out={out}/%e.%p.seep")
+            with subprocess.Popen([str(word) for word in command], env=environment, stdout=subprocess.DEVNULL) as process:
+                self.assertEqual(process.wait(), 0, command)
+            self.assertEqual(list(pathlib.Path("/dev/shm").glob(f"seep.{process.pid}.*")), [], command)
+            self.assertNotEqual(list(out.glob("*.seep")), [], "nothing was recorded, so nothing is proved")
 
     def test_commands_run_by_a_child_are_recorded(self):
         path, result = self.record([CASES / "runs_commands", CASES / "no_leak", CASES / "ends"])
