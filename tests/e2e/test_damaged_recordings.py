@@ -14,6 +14,13 @@ from seep_test import CASES, LONG, SeepTest, only_stream
 FINE, UNREADABLE = 0, 3
 
 
+def numbers(of):
+    """Totals or sites without their growth, which is told of processes that ended otherwise than well."""
+    if isinstance(of, list):
+        return [numbers(site) for site in of]
+    return {name: value for name, value in of.items() if not name.startswith("growth_")}
+
+
 class Damaged(SeepTest):
     def setUp(self):
         super().setUp()
@@ -89,7 +96,7 @@ class Damaged(SeepTest):
             snapshots = sum(message.HasField("snapshot") for message in before)
             self.assertEqual(report["processes"][0]["snapshots"], snapshots, f"cut at {length}")
             if snapshots:
-                self.assertEqual(report["sites"], self.whole["sites"], f"cut at {length}")
+                self.assertEqual(numbers(report["sites"]), numbers(self.whole["sites"]), f"cut at {length}")
 
     def test_bit_flipped(self):
         """A damaged message is lost alone; what the others say is still there, and the damage is named."""
@@ -105,7 +112,7 @@ class Damaged(SeepTest):
             self.assertIn("damaged.seep", result.stderr, where)
             hit = next(message for end, message in ends if position < end).WhichOneof("content")
             if hit == "end":
-                self.assertEqual(report["totals"], self.whole["totals"], where)
+                self.assertEqual(numbers(report["totals"]), numbers(self.whole["totals"]), where)
             if hit == "header":
                 continue
             self.assertIsNotNone(report, f"{where} in {hit}: {result.stderr}")
@@ -115,7 +122,7 @@ class Damaged(SeepTest):
         for end, message in list(messages(self.data))[:-1]:
             result, report = self.read(self.data[:end] + os.urandom(300) + self.data[end:])
             self.assertEqual(result.returncode, UNREADABLE, f"garbage at {end}")
-            self.assertEqual(report["totals"], self.whole["totals"], f"after {message.WhichOneof('content')}")
+            self.assertEqual(numbers(report["totals"]), numbers(self.whole["totals"]), f"after {message.WhichOneof('content')}")
 
     def test_a_bad_stream_among_good_ones(self):
         good = self.directory / "good.seep"
@@ -124,7 +131,7 @@ class Damaged(SeepTest):
         result = self.seep("report", "--format", "json", good, self.file)
         self.assertEqual(result.returncode, UNREADABLE)
         self.assertIn("damaged.seep", result.stderr)
-        self.assertEqual(json.loads(result.stdout)["totals"], self.whole["totals"])
+        self.assertEqual(numbers(json.loads(result.stdout)["totals"]), numbers(self.whole["totals"]))
 
 
 if __name__ == "__main__":
