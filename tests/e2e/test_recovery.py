@@ -453,17 +453,16 @@ class Orphans(Recovery):
         self.assertEqual(self.seep("report", "--orphans", self.regions).returncode, 3)
         obeying.tell("h")
 
-    def test_a_report_without_a_path_says_where_they_are(self):
-        """Under the default options: in /dev/shm, where others have theirs."""
+    def test_a_report_without_a_path_takes_those_of_its_directory(self):
+        """Under the default options: the region in /dev/shm, where others have theirs, and no stream yet."""
         obeying = self.start([CASES / "obeys"], clean_environment(LD_PRELOAD=PRELOAD, SEEP_OPTIONS="sample=1"))
         obeying.tell("h")
         obeying.process.kill()
         obeying.process.wait(PATIENCE_S)
-        result = self.seep("report")
-        self.assertEqual((result.returncode, result.stdout), (3, ""))
-        self.assert_one_line(result.stderr, "--orphans")
-        self.assert_held(self.report(f"seep.obeys.{obeying.pid}"), 1)
+        self.assertEqual(list(self.directory.glob("seep.*")), [])
         self.assert_held(self.report(), 1)
+        self.assertEqual(list(pathlib.Path("/dev/shm").glob(f"seep.{obeying.pid}.*")), [])
+        self.assert_held(self.report(f"seep.obeys.{obeying.pid}"), 1)
 
     def test_help_has_examples(self):
         for command in ("snapshot", "clean"):
