@@ -4,8 +4,10 @@
 
 #include <absl/strings/str_format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "error.h"
@@ -33,8 +35,7 @@ void end_texts(Identity& identity) {
 
 // One that was killed before it had written anything has a file of zeros.
 bool is_empty(const RegionHeader& header) {
-  static constexpr char kZeros[sizeof header.magic] = {};
-  return std::memcmp(header.magic, kZeros, sizeof kZeros) == 0 && header.ready.load(std::memory_order_relaxed) == 0;
+  return std::all_of(std::begin(header.magic), std::end(header.magic), [](char byte) { return byte == '\0'; });
 }
 
 void check(const RegionHeader& header, const std::string& path) {
@@ -72,7 +73,7 @@ RegionFacts read_region_facts(FileSource& file) {
     throw Error(ExitCode::kUnreadable, file.path(), "is too short for a region");
   }
   check(*header, file.path());
-  facts.ready = header->ready.load(std::memory_order_relaxed) == 1;
+  facts.ready = !is_empty(*header) && header->ready.load(std::memory_order_relaxed) == 1;
   if (facts.ready) facts.identity = header->identity;
   end_texts(facts.identity);
   return facts;
