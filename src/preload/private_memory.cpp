@@ -16,7 +16,7 @@
 namespace seep {
 
 namespace {
-constexpr size_t kAskFromBytes = 256 << 10;  // Smaller ones are few.
+constexpr size_t kAskFromBytes = 512 << 10;  // Smaller ones are few, and one of them is in every start.
 }  // namespace
 
 void* PrivateMemory::take(size_t bytes) noexcept {
