@@ -36,7 +36,7 @@ Entry* find(Region region, std::atomic<Ref> Newest::*list, Same same) {
 bool same(Module& module, const ModuleFacts& facts, size_t path_bytes) {
   return module.start == facts.start && module.load_bias == facts.load_bias && module.size_bytes == facts.size_bytes &&
          module.build_id_bytes == facts.build_id_bytes && module.path_bytes == path_bytes &&
-         memcmp(module.build_id, facts.build_id, facts.build_id_bytes) == 0 &&
+         (facts.build_id_bytes == 0 || memcmp(module.build_id, facts.build_id, facts.build_id_bytes) == 0) &&
          memcmp(module.path(), facts.path, path_bytes) == 0;
 }
 
@@ -67,7 +67,7 @@ uint32_t add_module(Region region, const ModuleFacts& facts, uint64_t file_size_
   module.file_modified_unix_ns = file_modified_unix_ns;
   module.build_id_bytes = static_cast<uint16_t>(facts.build_id_bytes);
   module.path_bytes = static_cast<uint16_t>(path_bytes);
-  memcpy(module.build_id, facts.build_id, facts.build_id_bytes);
+  if (facts.build_id_bytes != 0) memcpy(module.build_id, facts.build_id, facts.build_id_bytes);
   memcpy(module.path(), facts.path, path_bytes);
   link<Module>(region, &Newest::module, ref);
   return module.id;
