@@ -3,6 +3,8 @@
 // The filter's slow side; see live_filter.h for the protocol.
 #include "preload/live_filter.h"
 
+#include "record/system.h"
+
 namespace seep {
 namespace {
 
@@ -63,6 +65,7 @@ void LiveFilter::grow_if_full(const LiveTable& table, PrivateMemory& memory) noe
   if (buckets_log2 + 2 > kMaxBucketsLog2 || (filter & ~uintptr_t{63}) == reinterpret_cast<uintptr_t>(every_address)) {
     return;
   }
+  const sys::SignalsBlocked blocked;  // A handler that jumps away would leave it building for ever.
   PackedFilter nobody = 0;
   if (!building_.compare_exchange_strong(nobody, kClaimed, std::memory_order_seq_cst)) return;
   void* array = current() == filter ? memory.take(size_t{1} << (buckets_log2 + 2)) : nullptr;

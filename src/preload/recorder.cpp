@@ -224,7 +224,8 @@ void record_allocation(void* block, size_t size) noexcept {
   const Region region = open_region();
   if (!region.valid()) return count_loss(LossKind::kNoRegion);
   unsigned scratch_index;
-  Scratch* scratch = recording.scratches.acquire(scratch_index);
+  Scratch* scratch =
+      recording.scratches.acquire(thread, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), scratch_index);
   if (scratch == nullptr) return count_loss(LossKind::kNested);
   const uint64_t time_ns = now_ns();
   TraceCapture capture(region, thread, *scratch);

@@ -171,8 +171,9 @@ Region make_recording() {
 bool prepare_recording() noexcept {
   uint32_t state = recording.state.load(std::memory_order_acquire);
   if (state == Recording::kOn) return true;
-  if (state == Recording::kUnprepared &&
-      recording.state.compare_exchange_strong(state, Recording::kPreparing, std::memory_order_acq_rel)) {
+  if (state != Recording::kUnprepared) return false;
+  const sys::SignalsBlocked blocked;  // A handler must not leave this half done by a jump.
+  if (recording.state.compare_exchange_strong(state, Recording::kPreparing, std::memory_order_acq_rel)) {
     find_next_allocator();
     prepare();
     recording.state.store(Recording::kOn, std::memory_order_release);
@@ -184,6 +185,7 @@ bool prepare_recording() noexcept {
 Region open_region() noexcept {
   const Region there = recording.region();
   if (there.valid()) return there;
+  const sys::SignalsBlocked blocked;  // A handler may fork, whose child would finish this, too, or leave it for good.
   constexpr unsigned kMostWaits = 2000;  // Each gives the processor away: the maker needs a few hundred microseconds.
   for (unsigned wait = 0; recording.opening.exchange(1, std::memory_order_acquire) != 0; ++wait) {
     if (recording.region_base.load(std::memory_order_acquire) != nullptr) return recording.region();
@@ -191,10 +193,7 @@ Region open_region() noexcept {
     system_call(SYS_sched_yield);
   }
   Region region = recording.region();
-  if (!region.valid()) {
-    const sys::SignalsBlocked blocked;  // A handler that forks would have its child finish this, too.
-    region = make_recording();
-  }
+  if (!region.valid()) region = make_recording();
   recording.opening.store(0, std::memory_order_release);
   return region;
 }

@@ -85,7 +85,7 @@ void run_job(void* argument) {
   else if (StreamThinning* pass = thinning.load(std::memory_order_relaxed)) abandon_thinning(job.region, *pass, "");
 }
 
-// With all signals blocked: a handler must not run on our stack, which is small.
+// With all signals blocked by the caller: a handler must not run on our stack, which is small.
 void run_on_own_stack(Job& job) {
   Workplace* place = workplace.load(std::memory_order_relaxed);
   if (place == nullptr) {
@@ -96,7 +96,6 @@ void run_on_own_stack(Job& job) {
     job.region.count_loss(LossKind::kSkippedSnapshot);
     return;
   }
-  const sys::SignalsBlocked blocked;
   call_on_stack(run_job, &job, place->stack + kStackBytes);
 }
 
@@ -154,7 +153,9 @@ void maybe_snapshot() noexcept {
   if (!region.valid()) return;
   const uint64_t last_ns = region.header().last_snapshot_ns.load(std::memory_order_relaxed);
   if (now_ns() < last_ns + own_interval_ns()) return;
-  if (static_cast<uint32_t>(sys::process_id()) != recording.pid || !become_owner(region.header(), 0)) return;
+  if (static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  const sys::SignalsBlocked blocked;  // No handler on our small stack, and none that jumps out with the ownership.
+  if (!become_owner(region.header(), 0)) return;
   Job job{region, SnapshotKind::kInterval, nullptr, false};
   run_on_own_stack(job);
   region.header().snapshot_owner.store(0, std::memory_order_release);
@@ -167,6 +168,7 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
   constexpr unsigned kMostWaits = 100'000;
   RegionHeader& header = region.header();
   if (ended.load(std::memory_order_relaxed) != 0) return false;  // _exit() in a handler of exit().
+  const sys::SignalsBlocked blocked;
   header.end = end;
   header.has_end.store(1, std::memory_order_release);
   if (!become_owner(header, kMostWaits) && !take_over_from_dead(header)) return false;

@@ -19,6 +19,7 @@ struct ThreadState {
   uint16_t thread_name;      // Its number in the recording,
   uint32_t name_generation;  // in the recording with this number.
   uint32_t slow_events;
+  uint16_t scratch;        // Of ScratchPool, the block to try first.
   uint8_t interval_shift;  // Of the sample interval that the running gap was drawn with,
   uint8_t sample_shift;    // and that of the sample being recorded.
   // The last block that was recorded here, while no other allocation has followed: for `temporary`.

@@ -108,6 +108,7 @@ Region make_region(const RegionPlan& plan) noexcept {
 // up.
 bool Region::go_private(uint64_t committed, uint64_t until) const noexcept {
   RegionHeader& head = header();
+  const sys::SignalsBlocked blocked;  // A handler that jumps away would leave that bit for ever.
   if (!head.committed_bytes.compare_exchange_strong(committed, committed | kGoingPrivate, std::memory_order_acq_rel)) {
     return false;
   }
