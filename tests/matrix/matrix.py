@@ -91,7 +91,7 @@ class MatrixTest(RegionTest):
         command = [self.program(name), *arguments]
         chain = preload or (lambda ours: ours)
         plain = dict(environment, LD_PRELOAD=chain(None)) if chain(None) else environment
-        bare = self.outcome(command, clean_environment(**plain), self.directory / "truth.bare")
+        bare = self.outcome(command, clean_environment(**plain), pathlib.Path(f"{self.new_recording_path()}.truth"))
         self.assertNotIn(b"the truth could not be told", bare.stderr)
         reports = {}
         for way in ways:
