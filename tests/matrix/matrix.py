@@ -52,7 +52,8 @@ def read_truth(path):
 
 def function_name(frame):
     """Of a function its name alone: without return type, scope, template arguments and parameters."""
-    return frame["function"].replace("(anonymous namespace)::", "").split("(")[0].split("<")[0].split("::")[-1].split(" ")[-1]
+    function = frame["function"].replace("(anonymous namespace)::", "")
+    return function.split("(")[0].split("<")[0].split("::")[-1].split(" ")[-1]
 
 
 class MatrixTest(RegionTest):
