@@ -74,6 +74,10 @@ uint16_t thread_name(Region region, ThreadState& thread) {
   return thread.thread_name;
 }
 
+__attribute__((always_inline)) inline Scratch* acquire_scratch(ThreadState& thread, unsigned& index) {
+  return recording.scratches.acquire(thread, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), index);
+}
+
 // The stack trace of this call as a trace of the recording; 0 where there is no room for it.
 class TraceCapture {
  public:
@@ -162,6 +166,19 @@ void enter_record(Region region, ThreadState& thread, uintptr_t address, const L
   table.note_allocation(trace, entry.birth_ns, thread_name(region, thread));
 }
 
+// Where it was freed is all that is known of such a block.
+void record_unknown_free() {
+  count_loss(LossKind::kUnknownFree);
+  ThreadState& thread = thread_state;
+  const Region region = open_region();
+  unsigned scratch_index;
+  Scratch* scratch = !region.valid() ? nullptr : acquire_scratch(thread, scratch_index);
+  if (scratch == nullptr) return;
+  const Ref trace = TraceCapture(region, thread, *scratch).capture(now_ns());
+  recording.scratches.release(scratch_index);
+  if (trace != 0) region.at<Trace>(trace)->unknown_frees.fetch_add(1, std::memory_order_relaxed);
+}
+
 void look_after_things(ThreadState& thread) {
   live_filter.grow_if_full(recording.live, recording.memory);
   raise_interval_under_pressure();
@@ -224,8 +241,7 @@ void record_allocation(void* block, size_t size) noexcept {
   const Region region = open_region();
   if (!region.valid()) return count_loss(LossKind::kNoRegion);
   unsigned scratch_index;
-  Scratch* scratch =
-      recording.scratches.acquire(thread, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), scratch_index);
+  Scratch* scratch = acquire_scratch(thread, scratch_index);
   if (scratch == nullptr) return count_loss(LossKind::kNested);
   const uint64_t time_ns = now_ns();
   TraceCapture capture(region, thread, *scratch);
@@ -248,7 +264,7 @@ TakenRecord take_record(void* block) noexcept {
   if (notice_fork()) fork_thread(thread_state);
   record.filter = live_filter.current();
   record.taken = recording.live.remove(reinterpret_cast<uintptr_t>(block), record.entry);
-  if (!record.taken && recording.options.exact()) count_loss(LossKind::kUnknownFree);
+  if (!record.taken && recording.options.exact()) record_unknown_free();
   return record;
 }
 

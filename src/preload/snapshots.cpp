@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include <cstring>
 
 #include "preload/clock.h"
 #include "preload/recording.h"
 #include "preload/stream_name.h"
+#include "record/memory_room.h"
 #include "record/snapshot_writer.h"
 #include "record/stream_thinning.h"
 #include "record/system.h"
@@ -20,6 +22,7 @@ namespace seep {
 namespace {
 
 constexpr size_t kStackBytes = 64 << 10;
+constexpr unsigned kMostWaits = 100'000;  // Each gives the processor away.
 
 struct Workplace {  // Taken at the first snapshot.
   EncoderScratch encoder;
@@ -121,6 +124,13 @@ bool take_over_from_dead(RegionHeader& header) {
   return dead;
 }
 
+// A vfork child that exits, say, runs in its parent's memory: the recording is not its own. Where a sandbox forbids to
+// ask, it is.
+bool is_own_process() {
+  const long pid = sys::process_id();
+  return sys::failed(pid) || static_cast<uint32_t>(pid) == recording.pid;
+}
+
 // Under `seep run` that takes them, from outside; and should it end before us, we do.
 uint64_t own_interval_ns() {
   const uint64_t interval_ns = recording.options.interval_ns;
@@ -153,7 +163,7 @@ void maybe_snapshot() noexcept {
   if (!region.valid()) return;
   const uint64_t last_ns = region.header().last_snapshot_ns.load(std::memory_order_relaxed);
   if (now_ns() < last_ns + own_interval_ns()) return;
-  if (static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  if (!is_own_process()) return;
   const sys::SignalsBlocked blocked;  // No handler on our small stack, and none that jumps out with the ownership.
   if (!become_owner(region.header(), 0)) return;
   Job job{region, SnapshotKind::kInterval, nullptr, false};
@@ -163,9 +173,7 @@ void maybe_snapshot() noexcept {
 
 bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noexcept {
   const Region region = recording.region();
-  // A vfork child that exits runs in its parent's memory: this recording is not its own.
-  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return false;
-  constexpr unsigned kMostWaits = 100'000;
+  if (!region.valid() || !is_own_process()) return false;
   RegionHeader& header = region.header();
   if (ended.load(std::memory_order_relaxed) != 0) return false;  // _exit() in a handler of exit().
   const sys::SignalsBlocked blocked;
@@ -188,6 +196,36 @@ void go_on_after_failed_exec() noexcept {
   header.has_end.store(0, std::memory_order_release);
   ended.store(0, std::memory_order_relaxed);
   header.snapshot_owner.store(0, std::memory_order_release);
+}
+
+void close_gate(const SystemGate::Denied& denied, bool all_threads) noexcept {
+  static constexpr unsigned kNeeded[] = {SYS_openat,  SYS_write, SYS_pwrite64, SYS_pread64,
+                                         SYS_close,   SYS_fstat, SYS_mmap,     SYS_mprotect,
+                                         SYS_madvise, SYS_flock, SYS_getpid,   SYS_ftruncate};
+  bool harms = false;
+  for (const unsigned number : kNeeded) harms = harms || (denied.bits[number / 64] >> number % 64 & 1) != 0;
+  // Also where nothing was recorded yet: what will be has to go somewhere.
+  const Region region = harms && recording.state.load() == Recording::kOn ? open_region() : Region();
+  if (!region.valid()) return system_gate.close(denied);
+  const sys::SignalsBlocked blocked;
+  RegionHeader& header = region.header();
+  const bool owner = ended.load(std::memory_order_relaxed) == 0 && become_owner(header, kMostWaits);
+  if (owner) {
+    Job job{region, SnapshotKind::kInterval, nullptr, false};
+    run_on_own_stack(job);
+  }
+  constexpr uint64_t kLeastReserve = 256 << 10;
+  const uint64_t half = header.used_bytes.load(std::memory_order_relaxed) / 2;
+  region.reserve(half < kLeastReserve ? kLeastReserve : half);  // What does not fit will be counted.
+  allow_memory_unasked();
+  header.sandboxed_ns.store(now_ns(), std::memory_order_relaxed);
+  system_gate.close(denied);
+  if (all_threads) {
+    // Whoever has passed the gate, and was interrupted before his call, gets to make it.
+    const timespec pause{0, 1'000'000};
+    kernel_call(SYS_nanosleep, sys::as_long(&pause), 0, 0, 0, 0, 0);
+  }
+  if (owner) header.snapshot_owner.store(0, std::memory_order_release);
 }
 
 void leave_parents_stream() noexcept {

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "record/snapshot_encoder.h"
+#include "record/system_gate.h"
 
 namespace seep {
 
@@ -24,6 +25,11 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
 
 // After a final_snapshot() that returned true: it was not the last, because the exec has failed.
 void go_on_after_failed_exec() noexcept;
+
+// The host is about to put itself into a sandbox that lets these system calls not pass: from here on they are not made.
+// Where they are needed for the region or the stream, a snapshot is taken and some room before. `all_threads`: the
+// sandbox is for threads, too, that may be inside a system call of ours now.
+void close_gate(const SystemGate::Denied& denied, bool all_threads) noexcept;
 
 // In the child of a fork, before it has taken on its own pid: the stream is the parent's, but the directory is for
 // both.

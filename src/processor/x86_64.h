@@ -14,9 +14,11 @@ inline constexpr const char* kArchitecture = "x86_64";
 // How a program for it begins (ELF gABI, chapter 4): ELFCLASS64, EM_X86_64.
 inline constexpr unsigned kElfClass = 2;
 inline constexpr unsigned kElfMachine = 62;
+// What a seccomp filter is told (linux/audit.h): AUDIT_ARCH_X86_64.
+inline constexpr uint32_t kAuditArchitecture = 0xC000003E;
 
 // Returns what the kernel returns: a negative errno on failure.
-inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept {
+inline long kernel_call(long number, long a, long b, long c, long d, long e, long f) noexcept {
   long result;
   register long r10 __asm__("r10") = d;
   register long r8 __asm__("r8") = e;

@@ -17,6 +17,9 @@ namespace seep {
 
 [[nodiscard]] bool memory_has_room(uint64_t bytes) noexcept;
 
+// Before a sandbox of the host forbids to ask: of what there is room for now, a quarter may be taken unasked afterwards.
+void allow_memory_unasked() noexcept;
+
 // The same for the cgroup that the file `self_cgroup` names (as /proc/self/cgroup; cgroups(7)), with the file systems
 // mounted below `mount` (as /sys/fs/cgroup): version 2, or version 1 in its directory `memory`. Without the memory of
 // refusals.

@@ -145,6 +145,10 @@ bool Region::commit(uint64_t until) const noexcept {
   return true;
 }
 
+bool Region::reserve(uint64_t bytes) const noexcept {
+  return commit(header().used_bytes.load(std::memory_order_relaxed) + bytes);
+}
+
 Ref Region::allocate(size_t bytes) const noexcept {
   RegionHeader& head = header();
   const uint64_t size = round_up(bytes, kRefUnitBytes);

@@ -35,7 +35,7 @@ namespace seep {
 using Ref = uint32_t;
 inline constexpr size_t kRefUnitBytes = 16;
 
-inline constexpr uint32_t kRegionVersion = 2;
+inline constexpr uint32_t kRegionVersion = 3;
 inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
 
 // Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once,
@@ -153,6 +153,7 @@ struct RegionHeader {
   Newest newest[2];                            // Of entries in the file, and of those in private memory.
   std::atomic<uint64_t> last_snapshot_ns;      // When the last one was taken, by whomsoever; 0: none yet.
   std::atomic<uint64_t> private_alloc_blocks;  // Allocations that were counted for traces in private memory.
+  std::atomic<uint64_t> sandboxed_ns;          // When the host's sandbox ended the growth of this; 0: it has not.
   std::atomic<uint64_t> private_bytes;         // Of seep's working memory, which is not in the region.
   std::atomic<uint64_t> freed_inherited_blocks;
   std::atomic<uint64_t> freed_inherited_bytes;
@@ -186,6 +187,9 @@ class Region {
   [[nodiscard]] Ref ref_of(const void* entry) const noexcept {
     return static_cast<Ref>(static_cast<uint64_t>(static_cast<const char*>(entry) - base_) / kRefUnitBytes);
   }
+
+  // Takes so much room now that more entries of that size will fit, while that can still be done; false if it cannot.
+  bool reserve(uint64_t bytes) const noexcept;
 
   // Whether an entry lies in private memory: index of RegionHeader::newest.
   [[nodiscard]] unsigned part_of(Ref ref) const noexcept {

@@ -106,11 +106,11 @@ bool write_modules(MessageWriter& writer, EncoderScratch& scratch, Region region
 }
 
 struct Sums {
-  uint64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes;
+  uint64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes, unknown_frees;
 
   [[nodiscard]] uint64_t signature() const {
     const uint64_t mixed = alloc_blocks + free_blocks * 0x9E3779B97F4A7C15ull + alloc_bytes * 0xC2B2AE3D27D4EB4Full +
-                           free_bytes * 0x165667B19E3779F9ull;
+                           free_bytes * 0x165667B19E3779F9ull + unknown_frees * 0x27D4EB2F165667C5ull;
     return mixed == 0 ? 1 : mixed;
   }
 };
@@ -144,7 +144,7 @@ seep_proto_Trace trace_item(EncoderScratch& scratch, Trace& trace, const Frame* 
 constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t{10}; }
 
 bool counted(TraceTable& table, Trace& trace) {
-  bool any = false;
+  bool any = trace.unknown_frees.load(std::memory_order_relaxed) != 0;
   table.each_shard(trace,
                    [&](CounterBlock& shard) { any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0; });
   return any;
@@ -232,7 +232,8 @@ Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCoun
     item.has_temporary_estimate = item.temporary_blocks != 0;
     item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
   }
-  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes};
+  item.unknown_frees = trace.unknown_frees.load(std::memory_order_relaxed);
+  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes, item.unknown_frees};
 }
 
 void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
@@ -306,6 +307,7 @@ bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snap
       header.committed_bytes.load(std::memory_order_relaxed) + header.private_bytes.load(std::memory_order_relaxed);
   snapshot.freed_inherited_blocks = header.freed_inherited_blocks.load(std::memory_order_relaxed);
   snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
+  snapshot.sandboxed_ns = header.sandboxed_ns.load(std::memory_order_relaxed);
   snapshot.thinned_snapshots = header.stream.now.thinned_snapshots;
   return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);
 }

@@ -11,14 +11,26 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
 #include "processor/processor.h"
+#include "record/system_gate.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+
+namespace seep {
+
+// What the kernel returns, or -EPERM where a sandbox of the host does not let this call pass.
+inline long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) noexcept {
+  if (system_gate.denies(number)) return -EPERM;
+  return kernel_call(number, a, b, c, d, e, f);
+}
+
+}  // namespace seep
 
 namespace seep::sys {
 

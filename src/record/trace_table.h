@@ -25,6 +25,8 @@
 
 namespace seep {
 
+// A trace is where blocks were allocated, or where one was freed that is not known.
+
 // A frame: the module's number in the high 16 bits, the offset in the low 48. Module 0 is code outside any module, its
 // offset the address itself.
 using Frame = uint64_t;
@@ -51,6 +53,7 @@ struct Trace {
   std::atomic<uint8_t> more_thread_names;
   std::atomic<uint16_t> thread_names[kTraceThreadNames];  // 0: none.
   std::atomic<Ref> extra_shards[kShards - 1];             // Shard 0 follows this struct; the others come when needed.
+  std::atomic<uint32_t> unknown_frees;                    // Frees from here of blocks that are not known.
   uint64_t first_allocated_ns;
   std::atomic<uint64_t> last_allocated_ns;
   std::atomic<uint64_t> peak_live_bytes;

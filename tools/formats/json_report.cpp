@@ -13,6 +13,10 @@
 //   processes[].oom_killed        signal 9 came from the kernel, for want of memory (as far as its own counter tells)
 //   processes[].tail_lost         what the process did after its last snapshot is not in the recording;
 //   coverage.lost_tails           of so many processes. It is not known how much that is: `fraction` is without it
+//   processes[].sandboxed_ns      when it put itself into a sandbox that kept seep from writing inside it; null: not
+// Frees of blocks that are not known (exact mode; freed twice, another allocator's, or older than the recording):
+//   coverage.unknown_frees        how many
+//   unknown_frees[]               frees, fingerprint, frames: from where, most first, all of them
 //   processes[].thinned_snapshots so many snapshots were taken out of the stream again: no number at the end is lost
 #include <algorithm>
 #include <cmath>
@@ -97,6 +101,7 @@ ordered_json process_json(const ProcessSummary& process) {
   object["snapshots"] = process.snapshots;
   object["thinned_snapshots"] = process.thinned_snapshots;
   object["tail_lost"] = process.tail_lost;
+  object["sandboxed_ns"] = process.sandboxed_ns == 0 ? ordered_json() : ordered_json(process.sandboxed_ns);
   object["growth_span_ns"] = process.growth_span ? ordered_json(process.growth_span->length_ns()) : ordered_json();
   object["inherited_bytes"] = process.inherited_bytes;
   object["inherited_blocks"] = process.inherited_blocks;
@@ -118,6 +123,22 @@ ordered_json frame_json(const Frame& frame, bool runtime) {
   return object;
 }
 
+ordered_json frames_json(const Stack& stack, size_t runtime_frames) {
+  ordered_json frames = ordered_json::array();
+  for (size_t index = 0; index < stack.size(); ++index) {
+    frames.push_back(frame_json(*stack[index], index < runtime_frames));
+  }
+  return frames;
+}
+
+ordered_json unknown_frees_json(const UnknownFrees& freed) {
+  ordered_json object;
+  object["frees"] = freed.frees;
+  object["fingerprint"] = fingerprint_text(freed.fingerprint);
+  object["frames"] = frames_json(freed.frames(), freed.runtime_frames);
+  return object;
+}
+
 ordered_json site_json(const Site& site, bool has_growth) {
   ordered_json object;
   object["verdict"] = word(site.verdict);
@@ -129,11 +150,7 @@ ordered_json site_json(const Site& site, bool has_growth) {
   object["threads"] = site.thread_names;
   object["processes"] = site.processes;
   object["cut"] = site.cut;
-  ordered_json& frames = object["frames"] = ordered_json::array();
-  const Stack stack = site.frames();
-  for (size_t index = 0; index < stack.size(); ++index) {
-    frames.push_back(frame_json(*stack[index], index < site.runtime_frames));
-  }
+  object["frames"] = frames_json(site.frames(), site.runtime_frames);
   return object;
 }
 
@@ -167,6 +184,8 @@ ordered_json without_sites(const Profile& profile) {
   put(report["totals"], profile.totals);
   put(report["totals"], profile.growth, profile.has_growth());
   report["coverage"] = coverage_json(profile.coverage);
+  report["unknown_frees"] = ordered_json::array();
+  for (const UnknownFrees& freed : profile.unknown_frees) report["unknown_frees"].push_back(unknown_frees_json(freed));
   return report;
 }
 

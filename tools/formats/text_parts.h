@@ -35,6 +35,9 @@ struct TextReport {
 // A headline of figures, then the stack.
 void write_site(const TextReport& report, size_t index);
 
+// Where blocks were freed that are not known, if there are any.
+void write_unknown_frees(const TextReport& report);
+
 // Shown and other sites add up to the total.
 void write_totals(const TextReport& report);
 

@@ -281,6 +281,7 @@ void write_text_report(const Profile& profile, const ReportOptions& options, std
     if (options.short_report) {
       write_other_sites(report);
     } else {
+      write_unknown_frees(report);
       write_totals(report);
       write_processes(report);
     }

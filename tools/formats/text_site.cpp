@@ -20,6 +20,7 @@ constexpr size_t kFoldedFrames = 8;
 constexpr size_t kFramesAfterGap = 1;
 constexpr size_t kShortReportFrames = 5;
 constexpr size_t kShownThreads = 4;
+constexpr size_t kShownUnknownFrees = 3;
 
 struct Line {
   std::string function;
@@ -34,7 +35,7 @@ std::string place_of(const Frame& frame, bool full) {
   return frame.line == 0 ? path : absl::StrFormat("%s:%d", path, frame.line);
 }
 
-std::vector<Line> lines_of(const Site& site, bool full) {
+std::vector<Line> lines_of(const ShownStack& site, bool full) {
   std::vector<Line> lines;
   const size_t begin = full ? 0 : site.runtime_frames;
   const Stack frames = site.frames();
@@ -54,7 +55,7 @@ std::vector<Line> lines_of(const Site& site, bool full) {
   return lines;
 }
 
-void write_stack(const TextReport& report, const Site& site) {
+void write_stack(const TextReport& report, const ShownStack& site) {
   const std::vector<Line> lines = lines_of(site, report.options.full);
   const size_t limit = report.options.full           ? lines.size()
                        : report.options.short_report ? kShortReportFrames
@@ -138,6 +139,25 @@ void write_site(const TextReport& report, size_t index) {
   if (report.options.full) details += ", fingerprint " + fingerprint_text(site.fingerprint);
   absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", details);
   write_stack(report, site);
+  report.output += '\n';
+}
+
+void write_unknown_frees(const TextReport& report) {
+  const std::vector<UnknownFrees>& all = report.profile.unknown_frees;
+  if (all.empty()) return;
+  uint64_t frees = 0;
+  for (const UnknownFrees& freed : all) frees += freed.frees;
+  absl::StrAppendFormat(
+      &report.output,
+      "%sFreed, but not known%s: %s, of blocks that were freed before or whose allocation was not seen.\n",
+      report.style.accent, report.style.plain, human_count(frees, "time"));
+  const size_t count = report.options.full ? all.size() : std::min(all.size(), kShownUnknownFrees);
+  for (size_t index = 0; index < count; ++index) {
+    absl::StrAppendFormat(&report.output, "      %s from\n", human_count(all[index].frees, "free"));
+    write_stack(report, all[index]);
+  }
+  if (count < all.size())
+    absl::StrAppendFormat(&report.output, "      and %s\n", human_count(all.size() - count, "more stack"));
   report.output += '\n';
 }
 

@@ -110,6 +110,12 @@ std::string lost_tail(const ProcessSummary& process) {
   return text;
 }
 
+std::string sandboxed(const ProcessSummary& process) {
+  if (process.sandboxed_ns == 0) return {};
+  return "in a sandbox (seccomp) since " + human_duration(process.sandboxed_ns) +
+         " after its start, where seep may not grow: new stacks that did not fit any more are above";
+}
+
 // Only what was lost, each in words.
 std::vector<std::string> unseen_in(const Profile& profile) {
   const Coverage& coverage = profile.coverage;
@@ -128,6 +134,7 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.cut_traces, "stack", " cut short: the outer frames could not be found");
   add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
   add_processes(unseen, profile, ": the same", lost_tail);
+  add_processes(unseen, profile, ": in a sandbox, too", sandboxed);
   add_processes(unseen, profile, ": not observed", [](const ProcessSummary& process) {
     return process.observed ? std::string() : printable(process.not_observed_reason);
   });

@@ -51,6 +51,7 @@ void add_last_words(const ProcessRecording& process, ProcessSummary& summary) {
     const proto::Snapshot& last = process.snapshots().back().snapshot;
     summary.last_snapshot_ns = last.time_ns();
     summary.thinned_snapshots = last.thinned_snapshots();
+    summary.sandboxed_ns = last.sandboxed_ns();
     summary.post_mortem = last.kind() == proto::Snapshot::POST_MORTEM;
   }
   const bool running = summary.ended == Ended::kRunning;

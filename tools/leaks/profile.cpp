@@ -74,6 +74,7 @@ class SiteMerger {
   void add(const ProcessRecording& process, const ProcessModules& modules, uint64_t shift_ns,
            const std::optional<GrowthSpan>& span) {
     for (const auto& [id, trace] : process.traces()) {
+      if (trace.counters.unknown_frees() != 0) add_unknown_frees(process, modules, trace);
       if (trace.counters.alloc_blocks() == 0) continue;
       const Stack stack = stack_of(process, modules, trace);
       SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
@@ -84,6 +85,7 @@ class SiteMerger {
   }
 
   std::vector<Site> take_ranked();
+  std::vector<UnknownFrees> take_unknown_frees();
 
   // Traces whose outer frames could not be found, however deep a trace was allowed to be.
   size_t cut_traces() const { return cut_traces_; }
@@ -92,7 +94,9 @@ class SiteMerger {
   Stack stack_of(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace) const;
   static void add_trace(SiteUnderWay& under_way, const ProcessRecording& process, const ProcessModules& modules,
                         const TraceRecord& trace, uint64_t shift_ns);
-  void show_stack(SiteUnderWay& under_way);
+  void add_unknown_frees(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace);
+  void show_stack(ShownStack& shown, const ProcessRecording& process, const ProcessModules& modules,
+                  const TraceRecord& trace);
   StackTree::Node keep(const ProcessRecording& process, const ProcessModules& modules, const TraceRecord& trace);
 
   const Symbolizer& symbolizer_;
@@ -102,6 +106,7 @@ class SiteMerger {
   // Where the frames of a process's tree are in that of the sites.
   std::map<const ProcessRecording*, absl::flat_hash_map<FrameTree::Node, StackTree::Node>> kept_;
   absl::flat_hash_map<uint64_t, SiteUnderWay> sites_;
+  absl::flat_hash_map<uint64_t, UnknownFrees> unknown_frees_;
   size_t cut_traces_ = 0;
 };
 
@@ -140,16 +145,33 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& proc
   under_way.shown_modules = &modules;
 }
 
-void SiteMerger::show_stack(SiteUnderWay& under_way) {
-  const TraceRecord& trace = *under_way.shown;
-  const Stack stack = stack_of(*under_way.shown_process, *under_way.shown_modules, trace);
-  Site& site = under_way.site;
-  site.stacks = stacks_;
-  site.innermost = keep(*under_way.shown_process, *under_way.shown_modules, trace);
-  if (site.innermost == StackTree::kNoNode) site.innermost = stacks_->add(StackTree::kNoNode, *stack.front());
-  site.runtime_frames = runtime_frame_count(stack);
-  site.starting_frames = starting_frame_count(stack);
-  site.cut = is_cut(trace, stack);
+// Of equal fingerprints the first is shown: they differ in lines, if in anything.
+void SiteMerger::add_unknown_frees(const ProcessRecording& process, const ProcessModules& modules,
+                                   const TraceRecord& trace) {
+  UnknownFrees& freed = unknown_frees_[fingerprint_of(stack_of(process, modules, trace))];
+  if (freed.frees == 0) show_stack(freed, process, modules, trace);
+  freed.frees += trace.counters.unknown_frees();
+}
+
+std::vector<UnknownFrees> SiteMerger::take_unknown_frees() {
+  std::vector<UnknownFrees> ranked;
+  for (auto& [fingerprint, freed] : unknown_frees_) ranked.push_back(std::move(freed));
+  std::sort(ranked.begin(), ranked.end(), [](const UnknownFrees& left, const UnknownFrees& right) {
+    return std::pair(right.frees, left.fingerprint) < std::pair(left.frees, right.fingerprint);
+  });
+  return ranked;
+}
+
+void SiteMerger::show_stack(ShownStack& shown, const ProcessRecording& process, const ProcessModules& modules,
+                            const TraceRecord& trace) {
+  const Stack stack = stack_of(process, modules, trace);
+  shown.fingerprint = fingerprint_of(stack);
+  shown.stacks = stacks_;
+  shown.innermost = keep(process, modules, trace);
+  if (shown.innermost == StackTree::kNoNode) shown.innermost = stacks_->add(StackTree::kNoNode, *stack.front());
+  shown.runtime_frames = runtime_frame_count(stack);
+  shown.starting_frames = starting_frame_count(stack);
+  shown.cut = is_cut(trace, stack);
 }
 
 // The innermost logical frame of a trace, in the tree; kNoNode where it has none.
@@ -178,9 +200,8 @@ StackTree::Node SiteMerger::keep(const ProcessRecording& process, const ProcessM
 std::vector<Site> SiteMerger::take_ranked() {
   std::vector<Site> sites;
   for (auto& [fingerprint, under_way] : sites_) {
-    show_stack(under_way);
+    show_stack(under_way.site, *under_way.shown_process, *under_way.shown_modules, *under_way.shown);
     under_way.thread_names.erase("");
-    under_way.site.fingerprint = fingerprint;
     under_way.site.thread_names.assign(under_way.thread_names.begin(), under_way.thread_names.end());
     sites.push_back(std::move(under_way.site));
   }
@@ -196,7 +217,7 @@ std::vector<Site> SiteMerger::take_ranked() {
 
 void request_all(const ProcessRecording& process, const ProcessModules& modules, Symbolizer& symbolizer) {
   for (const auto& [id, trace] : process.traces()) {
-    if (trace.counters.alloc_blocks() == 0) continue;
+    if (trace.counters.alloc_blocks() == 0 && trace.counters.unknown_frees() == 0) continue;
     process.frames().for_each_frame(trace.innermost, [&](const FrameTree::Frame& frame) {
       symbolizer.request(modules[frame.module_id], frame.offset);
     });
@@ -269,6 +290,7 @@ Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
     profile.duration_ns = std::max(profile.duration_ns, shifts[index] + process.last_time_ns());
   }
   profile.sites = merger.take_ranked();
+  profile.unknown_frees = merger.take_unknown_frees();
   profile.coverage.cut_traces = merger.cut_traces();
   for (const Site& site : profile.sites) {
     profile.totals += site.activity;

@@ -23,15 +23,21 @@ namespace seep {
 // Valgrind's and LeakSanitizer's words for what a scan found out, and `live` where there was none.
 enum class Verdict { kLive, kReachable, kPossible, kIndirect, kDefinite };
 
-// All traces with one fingerprint.
-struct Site {
+// A stack to be shown, in the profile's tree.
+struct ShownStack {
   uint64_t fingerprint = 0;
-  // The stack of the trace with the most live bytes, in the profile's tree.
   std::shared_ptr<const StackTree> stacks;
   StackTree::Node innermost = StackTree::kNoNode;
   size_t runtime_frames = 0;   // So many of them, at the inner end, are runtime frames.
   size_t starting_frames = 0;  // And so many, at the outer end, started the program or the thread.
   bool cut = false;            // There were more frames, outside of the last.
+
+  // Innermost first, never empty in a profile. Good as long as this, or another of the profile.
+  Stack frames() const { return stacks ? stacks->stack(innermost) : Stack(); }
+};
+
+// All traces with one fingerprint; shown is that with the most live bytes.
+struct Site : ShownStack {
   Verdict verdict = Verdict::kLive;
   Activity activity;
   Growth growth;  // In the growth spans of the processes that have one.
@@ -41,9 +47,11 @@ struct Site {
   bool more_thread_names = false;
   size_t traces = 0;
   size_t processes = 0;
+};
 
-  // Innermost first, never empty in a profile. Good as long as the site, or another of the profile.
-  Stack frames() const { return stacks ? stacks->stack(innermost) : Stack(); }
+// Where blocks were freed that are not known: freed twice, from another allocator, or from before the recording.
+struct UnknownFrees : ShownStack {
+  uint64_t frees = 0;
 };
 
 enum class Ended { kExit, kExec, kSignal, kRunning, kUnknown };
@@ -62,6 +70,7 @@ struct ProcessSummary {
   bool tail_lost = false;    // What it did after its last snapshot is lost.
   size_t snapshots = 0;
   uint64_t thinned_snapshots = 0;  // So many more had been written and were taken out again.
+  uint64_t sandboxed_ns = 0;       // When it put itself into a sandbox that is in seep's way; 0: it did not.
   uint64_t interval_ns = 0;        // Wanted between two.
   uint64_t last_snapshot_ns = 0;
   // The time before the end that growth is told of: where it ended in another way than by exit or exec, or runs.
@@ -99,9 +108,10 @@ struct Coverage {
 struct Profile {
   std::vector<std::string> paths;
   std::vector<ProcessSummary> processes;
-  std::vector<Site> sites;  // Most live bytes first.
-  Activity totals;          // Of all sites.
-  Growth growth;            // The same.
+  std::vector<Site> sites;                  // Most live bytes first.
+  std::vector<UnknownFrees> unknown_frees;  // Most frees first. By stack, as far as there was room for one.
+  Activity totals;                          // Of all sites.
+  Growth growth;                            // The same.
   Coverage coverage;
   bool sampled = false;      // At least one process was.
   uint64_t duration_ns = 0;  // From the first process's start to the last word of any.

@@ -20,7 +20,7 @@ uintptr_t page_of(uintptr_t address) { return address & ~(kPageBytes - 1); }
 bool all_readable(uintptr_t low, uintptr_t high) {
   constexpr long kNoSuchHow = 12345;
   for (uintptr_t at = page_of(low); at < high; at += kPageBytes) {
-    if (system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(at), 0, 8) == -EFAULT) return false;
+    if (system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(at), 0, 8) != -EINVAL) return false;
   }
   return true;
 }
