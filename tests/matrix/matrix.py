@@ -85,11 +85,12 @@ class MatrixTest(RegionTest):
         return clean_environment(LD_PRELOAD=preload or PRELOAD, SEEP_OPTIONS=":".join(words), **more)
 
     def check(self, name, *arguments, ways=EVERY_WAY, same_truth=True, whole=True, preload=None, options="",
-              **environment):
+              prefix=(), **environment):
         """Runs a program of the group without seep and in each way, and compares. `preload` maps the path of libseep.so
         to LD_PRELOAD (None: bare, where its argument is None). `same_truth`: what it did is the same in every run; if
-        not, each run is compared with its own. `whole`: nothing may be lost on the way. Returns {way: report}."""
-        command = [self.program(name), *arguments]
+        not, each run is compared with its own. `whole`: nothing may be lost on the way. `prefix`: a command that becomes the
+        program. Returns {way: report}."""
+        command = [*prefix, self.program(name), *arguments]
         chain = preload or (lambda ours: ours)
         plain = dict(environment, LD_PRELOAD=chain(None)) if chain(None) else environment
         bare = self.outcome(command, clean_environment(**plain), pathlib.Path(f"{self.new_recording_path()}.truth"))
