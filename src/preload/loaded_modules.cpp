@@ -8,6 +8,7 @@
 #include <link.h>
 #include <sys/auxv.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "record/module_table.h"
@@ -17,6 +18,7 @@ namespace seep {
 namespace {
 
 constexpr size_t kPoolBytes = 4096;
+constexpr uintptr_t kPageBytes = 4096;
 
 struct Note {
   const uint8_t* bytes = nullptr;
@@ -69,6 +71,34 @@ const char* path_of(const link_map* map, uintptr_t start, char* buffer) {
   return buffer;
 }
 
+// Of a program whose segments lie apart (aligned to 64 KiB or 2 MiB, say) the loader's index has each segment alone,
+// and the unwind tables and the build id of the code are in others: its bounds are those of the whole image.
+void widen_to_program(dl_find_object& object) {
+  const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
+  const size_t count = segments == nullptr ? 0 : getauxval(AT_PHNUM);
+  const uintptr_t load_bias = object.dlfo_link_map->l_addr;
+  uintptr_t start = UINTPTR_MAX, end = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (segments[i].p_type != PT_LOAD) continue;
+    start = std::min(start, load_bias + segments[i].p_vaddr);
+    end = std::max(end, load_bias + segments[i].p_vaddr + segments[i].p_memsz);
+  }
+  start &= ~(kPageBytes - 1);
+  const uintptr_t known_start = reinterpret_cast<uintptr_t>(object.dlfo_map_start);
+  const uintptr_t known_end = reinterpret_cast<uintptr_t>(object.dlfo_map_end);
+  if (start > known_start || end < known_end) return;  // The headers of something else.
+  object.dlfo_map_start = reinterpret_cast<void*>(start);
+  object.dlfo_map_end = reinterpret_cast<void*>(end);
+}
+
+// What the loader has at `pc`, with the bounds of the whole image.
+bool find_object(uintptr_t pc, dl_find_object& object) {
+  if (_dl_find_object(reinterpret_cast<void*>(pc), &object) != 0) return false;
+  const char* name = object.dlfo_link_map->l_name;
+  if (name == nullptr || name[0] == '\0') widen_to_program(object);
+  return true;
+}
+
 uint32_t enter(Region region, const link_map* map, const Note& build_id, uintptr_t start, uintptr_t end,
                char* scratch) {
   const ModuleFacts facts{map->l_addr,    start,          end - start,
@@ -87,7 +117,7 @@ uint32_t enter(Region region, const link_map* map, const Note& build_id, uintptr
 
 bool LoadedModules::find_tables(uintptr_t pc, ModuleTables& tables) noexcept {
   dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(pc), &object) != 0) return false;
+  if (!find_object(pc, object)) return false;
   tables = {reinterpret_cast<uintptr_t>(object.dlfo_map_start), reinterpret_cast<uintptr_t>(object.dlfo_map_end),
             static_cast<const uint8_t*>(object.dlfo_eh_frame)};
   return true;
@@ -95,7 +125,7 @@ bool LoadedModules::find_tables(uintptr_t pc, ModuleTables& tables) noexcept {
 
 bool LoadedModules::find(uintptr_t pc, Region region, char* scratch, ModuleView& view) noexcept {
   dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(pc), &object) != 0) return false;
+  if (!find_object(pc, object)) return false;
   const uintptr_t start = reinterpret_cast<uintptr_t>(object.dlfo_map_start);
   const uintptr_t end = reinterpret_cast<uintptr_t>(object.dlfo_map_end);
   link_map* map = object.dlfo_link_map;
@@ -134,7 +164,7 @@ LoadedModules::Known* LoadedModules::find_known(uintptr_t start, uintptr_t end, 
 
 bool LoadedModules::still_loaded(uintptr_t pc, const ModuleView& view) const noexcept {
   dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(pc), &object) != 0) return false;
+  if (!find_object(pc, object)) return false;
   const uintptr_t start = reinterpret_cast<uintptr_t>(object.dlfo_map_start);
   if (start != view.tables.start || reinterpret_cast<uintptr_t>(object.dlfo_map_end) != view.tables.end) return false;
   const Note build_id = find_build_id(start, view.tables.end, object.dlfo_link_map->l_addr);

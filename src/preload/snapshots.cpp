@@ -218,7 +218,8 @@ void close_gate(const SystemGate::Denied& denied, bool all_threads) noexcept {
   const uint64_t half = header.used_bytes.load(std::memory_order_relaxed) / 2;
   region.reserve(half < kLeastReserve ? kLeastReserve : half);  // What does not fit will be counted.
   allow_memory_unasked();
-  header.sandboxed_ns.store(now_ns(), std::memory_order_relaxed);
+  const uint64_t time_ns = now_ns();
+  header.sandboxed_ns.store(time_ns == 0 ? 1 : time_ns, std::memory_order_relaxed);
   system_gate.close(denied);
   if (all_threads) {
     // Whoever has passed the gate, and was interrupted before his call, gets to make it.

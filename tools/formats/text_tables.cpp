@@ -110,10 +110,11 @@ std::string lost_tail(const ProcessSummary& process) {
   return text;
 }
 
+// There nothing is lost either, as long as nothing was dropped.
 std::string sandboxed(const ProcessSummary& process) {
   if (process.sandboxed_ns == 0) return {};
   return "in a sandbox (seccomp) since " + human_duration(process.sandboxed_ns) +
-         " after its start, where seep may not grow: new stacks that did not fit any more are above";
+         " after its start, where seep can write no snapshot from inside";
 }
 
 // Only what was lost, each in words.
@@ -134,7 +135,6 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.cut_traces, "stack", " cut short: the outer frames could not be found");
   add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
   add_processes(unseen, profile, ": the same", lost_tail);
-  add_processes(unseen, profile, ": in a sandbox, too", sandboxed);
   add_processes(unseen, profile, ": not observed", [](const ProcessSummary& process) {
     return process.observed ? std::string() : printable(process.not_observed_reason);
   });
@@ -151,6 +151,7 @@ std::vector<std::string> notes_on(const Profile& profile) {
   add(notes, coverage.skipped_snapshots, "interval",
       " passed without a snapshot: no thread had the stack to take it on");
   add(notes, thinned, "older snapshot", " thinned out to keep the stream small (max_stream)");
+  add_processes(notes, profile, " in a sandbox", sandboxed);
   return notes;
 }
 

@@ -272,6 +272,14 @@ class Interpreter {
 
 }  // namespace
 
+bool begins_function(uintptr_t pc, const ModuleTables& tables) noexcept {
+  const uint8_t* entry;
+  if (tables.eh_frame_hdr == nullptr || find_entry(pc, tables, entry) != RowResult::kFound) return false;
+  CommonEntry common;
+  FrameEntry frame;
+  return read_frame_entry(entry, tables, common, frame) && frame.first_pc == pc;
+}
+
 RowResult find_row(uintptr_t pc, const ModuleTables& tables, CfiScratch& scratch, UnwindRow& row,
                    bool& signal_frame) noexcept {
   const uint8_t* entry;

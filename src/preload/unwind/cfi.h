@@ -52,4 +52,7 @@ enum class RowResult { kFound, kNone, kBad };
 [[nodiscard]] RowResult find_row(uintptr_t pc, const ModuleTables& tables, CfiScratch& scratch, UnwindRow& row,
                                  bool& signal_frame) noexcept;
 
+// Whether a function, as the tables tell them apart, has its first byte at `pc`.
+[[nodiscard]] bool begins_function(uintptr_t pc, const ModuleTables& tables) noexcept;
+
 }  // namespace seep

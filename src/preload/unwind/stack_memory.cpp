@@ -15,12 +15,9 @@ constexpr uintptr_t kLargestThreadStack = 256 << 20;
 
 uintptr_t page_of(uintptr_t address) { return address & ~(kPageBytes - 1); }
 
-// Each page is tried with a system call that reads eight bytes from it and then fails for another reason: mincore(2)
-// would call a guard page mapped.
 bool all_readable(uintptr_t low, uintptr_t high) {
-  constexpr long kNoSuchHow = 12345;
   for (uintptr_t at = page_of(low); at < high; at += kPageBytes) {
-    if (system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(at), 0, 8) != -EINVAL) return false;
+    if (!is_readable(at)) return false;
   }
   return true;
 }
@@ -43,6 +40,12 @@ bool parse_range(const char* line, const char* end, Mapping& mapping) {
 }
 
 }  // namespace
+
+// By a system call that reads them and then fails for another reason: mincore(2) would call a guard page mapped.
+bool is_readable(uintptr_t address) noexcept {
+  constexpr long kNoSuchHow = 12345;
+  return system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address), 0, 8) == -EINVAL;
+}
 
 Mapping find_mapping(uintptr_t address, char* scratch) noexcept {
   const long fd = sys::open("/proc/self/maps", O_RDONLY);

@@ -16,12 +16,30 @@
 
 namespace seep {
 
+// Whether eight bytes at `address` can be read now: a system call.
+[[nodiscard]] bool is_readable(uintptr_t address) noexcept;
+
 struct StackMemory {
   uintptr_t low, high;  // Nothing may be read outside [low, high).
+  // The walk goes by a guess: it may look where no frame is, and there the host may have taken a page's rights, or the
+  // page itself, since the bounds were found.
+  bool is_guess = false;
+  mutable uintptr_t readable_page = 0;  // The page that was looked at last, then.
 
   [[nodiscard]] bool read(uintptr_t address, uint64_t& value) const noexcept {
     if (address < low || address + sizeof value > high || address + sizeof value < address) return false;
+    if (__builtin_expect(is_guess, false) && !can_still_read(address)) return false;
     memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
+    return true;
+  }
+
+ private:
+  [[nodiscard]] __attribute__((noinline, cold)) bool can_still_read(uintptr_t address) const noexcept {
+    constexpr uintptr_t kPageMask = ~uintptr_t{4095};
+    const bool one_page = ((address ^ (address + 7)) & kPageMask) == 0;
+    if (one_page && (address & kPageMask) == readable_page) return true;
+    if (!is_readable(address)) return false;
+    readable_page = one_page ? address & kPageMask : 0;
     return true;
   }
 };

@@ -9,7 +9,22 @@ namespace seep {
 namespace {
 
 constexpr unsigned kMostStackSwitches = 4;
-constexpr uintptr_t kEntryFrameBytes = 64;  // What the entry code may have pushed.
+constexpr uintptr_t kEntryFrameBytes = 64;         // What the entry code may have pushed.
+constexpr uint64_t kLargestUsualFrame = 32 << 10;  // A larger one may be false tables'.
+
+bool is_near(uint64_t a, uint64_t b) { return (a > b ? a - b : b - a) < uint64_t{1} << 28; }
+
+bool is_in_module(uint64_t return_address) {
+  ModuleTables tables;
+  return LoadedModules::find_tables(return_address - 1, tables);
+}
+
+// Whether the frame after the next, found in the same way, is in code again: of a module, or near `caller_pc`.
+bool leads_on(const StackMemory& memory, uint64_t frame, uint64_t caller_frame, uint64_t caller_pc) {
+  uint64_t next_pc;
+  return caller_frame % 8 == 0 && caller_frame > frame && memory.read(caller_frame + 8, next_pc) &&
+         (is_in_module(next_pc) || is_near(next_pc, caller_pc));
+}
 
 }  // namespace
 
@@ -22,6 +37,7 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
   if (!registers.has(base)) return Step::kBad;
   const uint64_t cfa = registers.value[base] + packed_cfa_offset(row);
   if (cfa <= sp) return Step::kBad;
+  if (__builtin_expect(cfa - sp > kLargestUsualFrame, false)) state.memory.is_guess = true;
   uint64_t pc;
   if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
   for (uint64_t slots = packed_slots(row); slots != 0;) {
@@ -47,6 +63,7 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
     if (!old.has(row.cfa_register)) return Step::kBad;
     cfa = old.value[row.cfa_register] + static_cast<uint64_t>(row.cfa_offset);
   }
+  if (cfa - old.value[kDwarfStackPointer] > kLargestUsualFrame) state.memory.is_guess = true;
   Registers caller;
   caller.valid = 0;
   for (unsigned number = 0; number < kDwarfRegisters; ++number) {
@@ -81,7 +98,9 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
   const uint64_t sp = caller.value[kDwarfStackPointer];
   if (sp < state.memory.low || sp > state.memory.high) {  // Another stack.
     if (++state.stack_switches > kMostStackSwitches) return Step::kBad;
+    const bool is_guess = state.memory.is_guess;
     state.memory = find_stack(state.thread, sp, state.scratch.text);
+    state.memory.is_guess = is_guess;
   } else if (sp <= old_sp && !signal_frame) {
     return Step::kBad;
   }
@@ -91,7 +110,8 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
 }
 
 // The convention push rbp; mov rbp, rsp: [rbp] is the caller's, [rbp + 8] the return address. Believed only if it leads
-// up the stack, and to code: of a module, or near where we are, as JIT code calls JIT code.
+// up the stack, and to code: of a module; or near where we are, as JIT code calls JIT code; or anywhere, where the
+// chain goes on from there, as JIT code calls what a program has without tables (the builtins of node).
 Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
   Registers& registers = state.registers;
   if (initial_sp_ != 0 && initial_sp_ - registers.value[kDwarfStackPointer] < kEntryFrameBytes) {
@@ -99,15 +119,14 @@ Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const 
   }
   if (!registers.has(kDwarfFramePointer)) return Step::kNoTables;
   const uint64_t frame = registers.value[kDwarfFramePointer];
+  state.memory.is_guess = true;
   uint64_t caller_frame, caller_pc;
   if (frame % 8 != 0 || frame < registers.value[kDwarfStackPointer] || !state.memory.read(frame, caller_frame) ||
       !state.memory.read(frame + 8, caller_pc)) {
     return Step::kNoTables;
   }
-  ModuleTables tables;
-  const uint64_t distance = caller_pc > pc ? caller_pc - pc : pc - caller_pc;
-  const bool plausible = LoadedModules::find_tables(caller_pc - 1, tables) ||
-                         (!LoadedModules::find_tables(pc, tables) && distance < uint64_t{1} << 28);
+  const bool plausible = is_in_module(caller_pc) || (!is_in_module(pc + 1) && is_near(caller_pc, pc)) ||
+                         leads_on(state.memory, frame, caller_frame, caller_pc);
   if (caller_pc == 0 || !plausible) return Step::kNoTables;
   registers.valid = 0;
   registers.set(kDwarfFramePointer, caller_frame);
@@ -127,7 +146,11 @@ Unwinder::Step Unwinder::step(State& state, uintptr_t pc) const noexcept {
   bool signal_frame = false;
   UnwindRow& row = state.scratch.row;
   switch (find_row(pc, state.tables, state.scratch.cfi, row, signal_frame)) {
-    case RowResult::kNone: return follow_frame_pointer(state, pc);
+    // A return address that is a function's first byte, and no code before: nobody called that, it was put there. So
+    // glibc's makecontext has a fiber's function return to __start_context.
+    case RowResult::kNone:
+      return !state.exact_pc && begins_function(pc + 1, state.tables) ? Step::kOutermost
+                                                                      : follow_frame_pointer(state, pc);
     case RowResult::kBad: return Step::kBad;
     case RowResult::kFound: break;
   }
