@@ -61,6 +61,20 @@ class Files(matrix.MatrixTest):
         outcome = (result.returncode, result.stdout, result.stderr)
         return outcome, place, matrix.read_truth(pathlib.Path(f"{place}.truth"))
 
+    def check_moves(self, what):
+        bare, _, _ = self.in_directory([self.program("moves_about"), what], None, "")
+        for way in EVERY_WAY:
+            with self.subTest(what=what, way=way):
+                seen, place, truth = self.in_directory([self.program("moves_about"), what], way,
+                                                       "out=deep/er/%e.seep:interval=1ms")
+                self.assertEqual(seen, bare)
+                stream = place / "deep/er/moves_about.seep"
+                self.assert_true(self.report(stream), truth, way)
+                self.assertEqual(stat.S_IMODE(stream.stat().st_mode), 0o600)
+
+    def test_moves_about(self):
+        self.check_moves("root")
+
     def test_read_only_file_system(self):
         place = mount_tmpfs(self, self.directory / "read-only", MIB)
         subprocess.run(["mount", "-o", "remount,ro", place], check=True, capture_output=True)
