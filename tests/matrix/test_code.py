@@ -57,7 +57,7 @@ class Code(matrix.MatrixTest):
         self.check("unloads_amid_walks", *self.plugins())
 
     def test_fibers(self):
-        report = self.check("fibers")[EXACT]
+        report = self.check_uncut("fibers")[EXACT]
         for site in self.sites_of(report, "allocates_on_fiber"):
             self.assertIn("body", function_names(site))
 
@@ -131,6 +131,9 @@ class Code(matrix.MatrixTest):
                    if any("__cxa_allocate_exception" in frame["function"] for frame in site["frames"])]
         self.assertGreaterEqual(sum(site["alloc_blocks"] for site in objects), 50 * 8)
         self.assertEqual(sum(site["live_blocks"] for site in objects), 0, "exception objects are left")
+
+    def test_protected_stack(self):
+        self.check("protected_stack")
 
 
 if __name__ == "__main__":
