@@ -17,6 +17,7 @@
 #include "preload/region_place.h"
 #include "preload/snapshots.h"
 #include "preload/stream_name.h"
+#include "record/aside.h"
 #include "record/counters.h"
 #include "record/system.h"
 #include "record/text.h"
@@ -84,7 +85,7 @@ void prepare() {
   if (LoadedModules::find_tables(reinterpret_cast<uintptr_t>(&prepare_recording), own)) {
     recording.unwinder.skip_frames_in(own.start, own.end);
   }
-  recording.unwinder.set_process_stack(read_stat_field(kInitialStackField));
+  process_stack_start = read_stat_field(kInitialStackField);
   make_fork_canary();
   start_filter();
   if (options.exact()) live_filter.match_everything();
@@ -193,7 +194,8 @@ Region open_region() noexcept {
     system_call(SYS_sched_yield);
   }
   Region region = recording.region();
-  if (!region.valid()) region = make_recording();
+  // Where there is no memory for a stack, there is none for a region.
+  if (!region.valid() && !call_aside([&] { region = make_recording(); })) region = Region();
   recording.opening.store(0, std::memory_order_release);
   return region;
 }
@@ -235,7 +237,7 @@ void forget_parents_region() noexcept {
   recording.freed_inherited_blocks.store(0, std::memory_order_relaxed);
   recording.freed_inherited_bytes.store(0, std::memory_order_relaxed);
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
-  leave_parents_stream();
+  (void)call_aside(leave_parents_stream);
   recording.pid = static_cast<uint32_t>(sys::process_id());
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
   recording.forget_loaded_code();

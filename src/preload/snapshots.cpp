@@ -13,6 +13,7 @@
 #include "preload/clock.h"
 #include "preload/recording.h"
 #include "preload/stream_name.h"
+#include "record/aside.h"
 #include "record/memory_room.h"
 #include "record/snapshot_writer.h"
 #include "record/stream_thinning.h"
@@ -99,7 +100,7 @@ void run_on_own_stack(Job& job) {
     job.region.count_loss(LossKind::kSkippedSnapshot);
     return;
   }
-  call_on_stack(run_job, &job, place->stack + kStackBytes);
+  call_aside_on(place->stack + kStackBytes, run_job, &job);
 }
 
 bool become_owner(RegionHeader& header, unsigned most_waits) {

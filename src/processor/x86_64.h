@@ -30,6 +30,32 @@ inline long kernel_call(long number, long a, long b, long c, long d, long e, lon
   return result;
 }
 
+// clone(2) with `flags` of a thread; it calls function(argument) on the stack that ends at `top` (aligned to 16), and
+// is gone. With CLONE_VFORK that has happened on return. Its tid, or a negative errno.
+inline long clone_and_call(unsigned long flags, void* top, void (*function)(void*), void* argument) noexcept {
+  constexpr long kClone = 56;
+  long result;
+  register long r10 __asm__("r10") = 0;
+  register void (*r8)(void*) __asm__("r8") = function;
+  register void* r9 __asm__("r9") = argument;
+  __asm__ volatile(
+      "syscall\n\t"
+      "testq %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xorl %%ebp, %%ebp\n\t"
+      "movq %%r9, %%rdi\n\t"
+      "call *%%r8\n\t"
+      "xorl %%edi, %%edi\n\t"
+      "movl $60, %%eax\n\t"  // exit(2): this thread alone.
+      "syscall\n\t"
+      "hlt\n\t"
+      "1:"
+      : "=a"(result)
+      : "a"(kClone), "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8), "r"(r9)
+      : "rcx", "r11", "memory", "cc");
+  return result;
+}
+
 // DWARF register numbers.
 inline constexpr unsigned kDwarfRegisters = 17;
 inline constexpr unsigned kDwarfRbx = 3;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "record/aside.h"
 #include "record/system.h"
 #include "record/text.h"
 
@@ -172,7 +173,9 @@ bool memory_has_room(uint64_t bytes) noexcept {
   if (system_gate.denies(SYS_openat) || system_gate.denies(SYS_read)) return take_of_allowance(bytes);
   const uint64_t until = refused_until_ns.load(std::memory_order_relaxed);
   if (until != 0 && coarse_now_ns() < until) return false;
-  if (cgroup_has_room("/proc/self/cgroup", "/sys/fs/cgroup", bytes)) return true;
+  bool has_room = false;
+  const bool asked = call_aside([&] { has_room = cgroup_has_room("/proc/self/cgroup", "/sys/fs/cgroup", bytes); });
+  if (asked && has_room) return true;
   refused_until_ns.store(coarse_now_ns() + kRefusalHoldsNs, std::memory_order_relaxed);
   return false;
 }

@@ -7,7 +7,8 @@
 // cgroup and all above it. Some must be left over for the host: a sixteenth of the limit, at most 4 MiB. Where nothing
 // can be read (no /proc, no cgroup file system, another layout) there is no limit that could be known, so: room.
 //
-// Runs inside the host, any thread, signal handlers; raw system calls only, 3 KiB of stack. A refusal holds for a tenth
+// Runs inside the host, any thread, signal handlers; raw system calls only, asked aside
+// (aside.h). A refusal holds for a tenth
 // of a second, so that a host at its limit does not pay for asking at every allocation.
 #pragma once
 
@@ -17,7 +18,8 @@ namespace seep {
 
 [[nodiscard]] bool memory_has_room(uint64_t bytes) noexcept;
 
-// Before a sandbox of the host forbids to ask: of what there is room for now, a quarter may be taken unasked afterwards.
+// Before a sandbox of the host forbids to ask: of what there is room for now, a quarter may be taken unasked
+// afterwards.
 void allow_memory_unasked() noexcept;
 
 // The same for the cgroup that the file `self_cgroup` names (as /proc/self/cgroup; cgroups(7)), with the file systems

@@ -19,6 +19,7 @@ ALLOWED_IMPORTS = {
     "being told of the end and of forks, in the constructor": "on_exit __cxa_at_quick_exit __register_atfork",
     "the environment as it is": "environ __environ getauxval",
     "errno": "__errno_location",
+    "whether it has one thread": "__libc_single_threaded",
     "what the compiler adds": "__stack_chk_fail __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable "
                               "_ITM_registerTMCloneTable",
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The part of the current stack that a walk may read: from sp to the end of the mapping it lies in. Found once a thread
-// and remembered in its ThreadState; looked up again where sp is elsewhere (fibers, alternate stacks).
-//
-// glibc lays a thread's control block at the high end of its stack, so for the stacks it made (or was given) the bound
-// is the thread pointer, if everything up to it can be read: a system call for each page in use, once. For the main
-// thread and for stacks of the program's own the mapping is looked up in /proc/self/maps. No libc call; raw system
-// calls only. Runs inside the host, any thread, signal handlers.
+// The part of the current stack that a walk may read: from sp to the end of the stack. For a stack of glibc's threads
+// that is the thread pointer, since glibc lays a thread's control block at the high end, and for the process's first
+// stack it is where the kernel put its arguments; both only where everything up to there can be read, which is asked
+// once, by a system call for each page in use, and remembered in the ThreadState. Of any other stack (fibers, alternate
+// ones) nothing is known: there each page is asked for when a walk comes to it. No file of /proc is read, and so no
+// descriptor needed. Runs inside the host, any thread, signal handlers; raw system calls only.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +20,8 @@ namespace seep {
 
 struct StackMemory {
   uintptr_t low, high;  // Nothing may be read outside [low, high).
-  // The walk goes by a guess: it may look where no frame is, and there the host may have taken a page's rights, or the
-  // page itself, since the bounds were found.
+  // Nothing is known of the stack, or the walk goes by a guess: then it may look where no frame is, and there the host
+  // may have taken a page's rights, or the page itself, since the bounds were found. Each page is asked for.
   bool is_guess = false;
   mutable uintptr_t readable_page = 0;  // The page that was looked at last, then.
 
@@ -44,16 +43,11 @@ struct StackMemory {
   }
 };
 
-inline constexpr unsigned kStackScratchBytes = 4096;
+// Where the kernel laid the arguments of the process, above its first stack (proc(5), stat's startstack); 0: not known,
+// and that stack is one of which nothing is known. Set once, before use.
+extern constinit uintptr_t process_stack_start;
 
-// For the stack that holds `sp`; `scratch` has kStackScratchBytes. Where nothing can be learned (no /proc, and no
-// thread stack of glibc's), what is left of sp's page: enough for the innermost frames.
-[[nodiscard]] StackMemory find_stack(ThreadState& thread, uintptr_t sp, char* scratch) noexcept;
-
-struct Mapping {
-  uintptr_t start = 0, end = 0;
-};
-// The mapping in /proc/self/maps that holds `address`; empty if there is none or it cannot be read.
-[[nodiscard]] Mapping find_mapping(uintptr_t address, char* scratch) noexcept;
+// For the stack that holds `sp`.
+[[nodiscard]] StackMemory find_stack(ThreadState& thread, uintptr_t sp) noexcept;
 
 }  // namespace seep

@@ -99,8 +99,8 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
   if (sp < state.memory.low || sp > state.memory.high) {  // Another stack.
     if (++state.stack_switches > kMostStackSwitches) return Step::kBad;
     const bool is_guess = state.memory.is_guess;
-    state.memory = find_stack(state.thread, sp, state.scratch.text);
-    state.memory.is_guess = is_guess;
+    state.memory = find_stack(state.thread, sp);
+    state.memory.is_guess |= is_guess;
   } else if (sp <= old_sp && !signal_frame) {
     return Step::kBad;
   }
@@ -114,9 +114,9 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
 // chain goes on from there, as JIT code calls what a program has without tables (the builtins of node).
 Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
   Registers& registers = state.registers;
-  if (initial_sp_ != 0 && initial_sp_ - registers.value[kDwarfStackPointer] < kEntryFrameBytes) {
-    return Step::kOutermost;
-  }
+  // The program's entry has no tables, nor has it a caller: a walk that comes there is whole.
+  const uint64_t sp = registers.value[kDwarfStackPointer];
+  if (process_stack_start != 0 && process_stack_start - sp < kEntryFrameBytes) return Step::kOutermost;
   if (!registers.has(kDwarfFramePointer)) return Step::kNoTables;
   const uint64_t frame = registers.value[kDwarfFramePointer];
   state.memory.is_guess = true;
@@ -163,7 +163,7 @@ Unwinder::Step Unwinder::step(State& state, uintptr_t pc) const noexcept {
 Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
                     uint32_t limit) const noexcept {
   State state{registers,
-              find_stack(thread, registers.value[kDwarfStackPointer], scratch.text),
+              find_stack(thread, registers.value[kDwarfStackPointer]),
               thread,
               scratch,
               true,

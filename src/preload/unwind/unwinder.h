@@ -22,7 +22,6 @@ namespace seep {
 struct WalkScratch {
   CfiScratch cfi;
   UnwindRow row;
-  char text[kStackScratchBytes];
 };
 
 struct Walk {
@@ -39,9 +38,6 @@ class Unwinder {
     skip_start_ = skip_start;
     skip_end_ = skip_end;
   }
-  // Where the kernel put the stack of the process when it started; 0: not known. The program's entry has no unwind
-  // tables, nor has it a caller: a walk that comes there is whole.
-  void set_process_stack(uintptr_t initial_sp) noexcept { initial_sp_ = initial_sp; }
   [[nodiscard]] Walk walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
                           uint32_t limit) const noexcept;
 
@@ -67,7 +63,6 @@ class Unwinder {
   LoadedModules& modules_;
   RowCache& rows_;
   uintptr_t skip_start_ = 0, skip_end_ = 0;
-  uintptr_t initial_sp_ = 0;
 };
 
 }  // namespace seep
