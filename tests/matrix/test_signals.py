@@ -55,5 +55,21 @@ class Storms(matrix.MatrixTest):
         self.check_storm("steps_out_of_malloc", self.STEPS, ways=(matrix.SAMPLED, matrix.EXACT))
 
 
+class Signals(matrix.MatrixTest):
+    group = "signals"
+
+    def test_allocators_that_leave(self):
+        self.check("allocators_that_leave")
+
+    def test_timers_that_allocate(self):
+        self.check("timers_that_allocate", same_truth=False)
+
+    def test_timers_that_allocate_while_snapshots_are_made(self):
+        self.check("timers_that_allocate", same_truth=False, options="interval=1ms")
+
+    def test_signals_unseen(self):
+        self.check("signals_unseen", same_truth=False, options="interval=1ms")
+
+
 if __name__ == "__main__":
     matrix.main()
