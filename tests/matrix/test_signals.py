@@ -61,6 +61,11 @@ class Signals(matrix.MatrixTest):
     def test_allocators_that_leave(self):
         self.check("allocators_that_leave")
 
+    def test_small_alternate_stack(self):
+        """Two kilobytes are what the handler and all below it may need; the loader's lazy binding would need more."""
+        self.check("small_alternate_stack", 2048, LD_BIND_NOW=1)
+        self.check("small_alternate_stack", 2048, "thread", LD_BIND_NOW=1)
+
     def test_timers_that_allocate(self):
         self.check("timers_that_allocate", same_truth=False)
 
