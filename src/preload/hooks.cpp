@@ -44,11 +44,15 @@ SEEP_SLOW void slow_free(void* block) {
   next.free(block);
 }
 
-// A block of the bootstrap arena moves to the allocator, as it cannot grow.
+// A block of the bootstrap arena cannot grow: the allocator gets a copy of it, and does with that what it does with its
+// own, also where the size is 0.
 void* move_from_bootstrap(void* block, size_t size) {
-  void* moved = next.malloc(size);
   const size_t old = seep::bootstrap_block_bytes(block);
-  if (moved != nullptr) __builtin_memcpy(moved, block, old < size ? old : size);
+  void* copy = next.malloc(old);
+  if (copy == nullptr) return nullptr;
+  __builtin_memcpy(copy, block, old);
+  void* moved = next.realloc(copy, size);
+  if (moved == nullptr && size != 0) next.free(copy);
   return moved;
 }
 

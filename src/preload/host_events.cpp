@@ -3,9 +3,10 @@
 // What the host does that concerns us, besides allocating: it starts, forks, closes a library, runs another program,
 // ends.
 //
-// The constructor is the only one of libseep.so, and it registers what runs at the end: an on_exit handler. It is run
-// after the destructors of all libraries, because it is registered before libc registers those; so what they free is
-// free in the last snapshot. Runs inside the host.
+// The constructor is the only one of libseep.so, and the first of all (it is linked with -z initfirst), before libc's
+// and .preinit_array, so that what it registers for the end runs last: an on_exit handler, and one of at_quick_exit.
+// They run after the destructors of all libraries and after every handler of the host; so what those free is free in
+// the last snapshot. Runs inside the host.
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
@@ -33,7 +34,7 @@ constexpr uint32_t kNotInterposed = 1;
 
 template <typename Function>
 Function next_function(const char* symbol) {
-  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, symbol));
+  return reinterpret_cast<Function>(seep::find_next(symbol));
 }
 
 struct NextEvents {
@@ -103,8 +104,10 @@ const char* other_malloc() {
   return info.dli_fname;
 }
 
-__attribute__((constructor)) void seep_start() {
+// This early libc has not looked at the environment yet; it will find the same.
+__attribute__((constructor)) void seep_start(int, char**, char** environment) {
   const int saved = errno;
+  if (environ == nullptr) environ = environment;
   events();
   if (seep::prepare_recording()) {
     announce();

@@ -16,6 +16,7 @@
 
 #include <cerrno>
 
+#include "preload/next_allocator.h"
 #include "preload/recorder.h"
 #include "preload/recording.h"
 #include "preload/seccomp_filter.h"
@@ -33,7 +34,7 @@ template <typename Function>
 Function next_function(std::atomic<Function>& next, const char* symbol) {
   Function function = next.load(std::memory_order_relaxed);
   if (function == nullptr) {
-    function = reinterpret_cast<Function>(dlsym(RTLD_NEXT, symbol));
+    function = reinterpret_cast<Function>(seep::find_next(symbol));
     next.store(function, std::memory_order_relaxed);
   }
   return function;

@@ -141,6 +141,7 @@ void fill_identity(Identity& identity) noexcept {
   if (!sys::failed(system_call(SYS_uname, sys::as_long(&names)))) memcpy(identity.host, names.nodename, 65);
   memcpy(identity.options, options.given, sizeof identity.options);
   if (!expand_stream_path(identity.stream_path, sizeof identity.stream_path)) identity.stream_path[0] = '\0';
+  identity.stream_base_bytes = recording.working_directory_bytes;
 }
 
 }  // namespace seep

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kArenaBytes = 64 << 10;
 constexpr size_t kBlockHeaderBytes = 16;
-alignas(16) constinit char arena[kArenaBytes];
+alignas(4096) constinit char arena[kArenaBytes];
 constinit std::atomic<size_t> arena_used{0};
 
 void* bootstrap_allocate(size_t alignment, size_t bytes) {
@@ -49,7 +49,7 @@ constinit std::atomic<uint32_t> state{kUnknown};
 
 template <typename Function>
 void look_up(Function& function, const char* symbol) {
-  if (void* found = dlsym(RTLD_NEXT, symbol)) function = reinterpret_cast<Function>(found);
+  if (void* found = find_next(symbol)) function = reinterpret_cast<Function>(found);
 }
 
 // True once the real functions are in `next`.
@@ -142,8 +142,23 @@ bool same_object(const void* a, const void* b) noexcept {
          in_a.dlfo_link_map == in_b.dlfo_link_map;
 }
 
+void* find_next(const char* symbol) noexcept {
+  const auto here = reinterpret_cast<const void*>(&find_next);
+  void* found = dlsym(RTLD_NEXT, symbol);
+  if (found == nullptr || !same_object(found, here)) return found;
+  // This dlsym is the program's own, not libc's: the next one that it finds is the one behind the program, which is
+  // ours.
+  void* libcs = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
+  if (libcs == nullptr) {
+    dlerror();
+    return nullptr;
+  }
+  found = reinterpret_cast<void* (*)(void*, const char*)>(libcs)(RTLD_NEXT, symbol);
+  return found != nullptr && same_object(found, here) ? nullptr : found;
+}
+
 void* find_next_operator(const char* symbol, const void* caller) noexcept {
-  if (void* found = dlsym(RTLD_NEXT, symbol)) return found;
+  if (void* found = find_next(symbol)) return found;
   dlerror();  // Our failure, not the host's.
   dl_find_object object;
   if (_dl_find_object(const_cast<void*>(caller), &object) != 0) return nullptr;

@@ -40,6 +40,9 @@ void find_next_allocator() noexcept;
 // Whether two functions lie in the same shared object.
 [[nodiscard]] bool same_object(const void* a, const void* b) noexcept;
 
+// The next definition of a function in the order of look-up, whatever dlsym is in the program. Null: there is none.
+[[nodiscard]] void* find_next(const char* symbol) noexcept;
+
 // The next definition of a C++ operator, for the hook that was called from `caller`. Where libstdc++ came with a
 // library that was opened RTLD_LOCAL, it is not in the scope behind us and is looked up from the caller's. Null:
 // nowhere.

@@ -3,7 +3,9 @@
 // The life of this process's recording; see recording.h.
 #include "preload/recording.h"
 
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -43,6 +45,22 @@ void complain(void*, const char* key, const char* value) {
   else say("bad value in SEEP_OPTIONS: ", key, "=", value);
 }
 
+// Writes to stderr where somebody reads it, and at once: else the host would hang, or be killed by SIGPIPE, for a line
+// that is not its own. A pipe that can be written to has room for PIPE_BUF, which is more than a line.
+void write_if_heard(const char* line, size_t bytes) {
+  constexpr int kStandardError = 2;
+  pollfd polled{kStandardError, POLLOUT, 0};
+  if (system_call(SYS_poll, sys::as_long(&polled), 1, 0) != 1 || polled.revents != POLLOUT) return;
+  const sys::SignalsBlocked blocked;
+  const uint64_t broken_pipe = uint64_t{1} << (SIGPIPE - 1);
+  uint64_t pending = 0;
+  system_call(SYS_rt_sigpending, sys::as_long(&pending), sizeof pending);
+  const long put = system_call(SYS_write, kStandardError, sys::as_long(line), static_cast<long>(bytes));
+  if (put != -EPIPE || (pending & broken_pipe) != 0) return;
+  const timespec at_once{};  // Whoever read it has just gone; the signal is ours to take off.
+  system_call(SYS_rt_sigtimedwait, sys::as_long(&broken_pipe), 0, sys::as_long(&at_once), sizeof broken_pipe);
+}
+
 // How long the region may become. It is sparse and not accessible until used, so generous; but the host may have little
 // address space.
 uint64_t most_region_bytes() {
@@ -78,7 +96,7 @@ void prepare() {
   recording.base_seed = options.seed;
   if (options.seed == 0) fill_random(&recording.base_seed, sizeof recording.base_seed);
   recording.pid = static_cast<uint32_t>(sys::process_id());
-  make_absolute(options.out, sizeof options.out);
+  recording.working_directory_bytes = make_absolute(options.out, sizeof options.out);
   recording.live.set_first_buckets_log2(options.exact() ? kExactBucketsLog2 : kSampledBucketsLog2);
   recording.rows.start(recording.memory, options.exact() ? kExactRowsLog2 : kSampledRowsLog2);
   ModuleTables own;
@@ -264,7 +282,7 @@ void say(const char* part1, const char* part2, const char* part3, const char* pa
   for (const char* part : {part1, part2, part3, part4}) text.add(part);
   text.add_character('\n');
   if (!text.complete()) line[sizeof line - 2] = '\n';
-  sys::write_all(2, line, text.length());
+  write_if_heard(line, text.length());
 }
 
 }  // namespace seep

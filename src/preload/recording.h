@@ -46,6 +46,7 @@ struct Recording {
   std::atomic<uint32_t> interval_shift{0};  // T now is options.sample_bytes << this.
   std::atomic<uint64_t> next_pressure_bytes{0};
   uint64_t base_seed = 0;
+  size_t working_directory_bytes = 0;        // Of the stream's path, so much is where we started; 0: it was absolute.
   std::atomic<uint32_t> thread_count{0};     // Numbers threads, for seeds and shards.
   std::atomic<uint32_t> name_generation{1};  // Of the recording that thread names are numbered in.
   uint32_t pid = 0;

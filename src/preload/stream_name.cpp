@@ -39,17 +39,21 @@ bool expand_name(const char* pattern, const NameFacts& facts, char* name, size_t
   return text.complete() && name[0] != '\0';
 }
 
-void make_absolute(char* path, size_t path_bytes) noexcept {
-  if (path[0] == '/') return;
-  char directory[2048];
+size_t make_absolute(char* path, size_t path_bytes) noexcept {
+  if (path[0] == '/') return 0;
+  char directory[2048], name[4096];
   const long length = system_call(SYS_getcwd, sys::as_long(directory), sizeof directory);
-  if (length <= 1 || directory[0] != '/') return;
-  const size_t directory_bytes = static_cast<size_t>(length) - 1;
-  const size_t bytes = strlen(path) + 1;
-  if (directory_bytes + 1 + bytes > path_bytes) return;
-  memmove(path + directory_bytes + 1, path, bytes);
-  memcpy(path, directory, directory_bytes);
-  path[directory_bytes] = '/';
+  if (length <= 1 || directory[0] != '/') return 0;
+  TextBuilder text(name, sizeof name);
+  for (const char* at = directory; *at != '\0'; ++at) {
+    if (*at == '%') text.add_character('%');  // What looks like a conversion there is none.
+    text.add_character(*at);
+  }
+  text.add_character('/');
+  text.add(path);
+  if (!text.complete() || text.length() + 1 > path_bytes) return 0;
+  memcpy(path, name, text.length() + 1);
+  return static_cast<size_t>(length) - 1;
 }
 
 }  // namespace seep

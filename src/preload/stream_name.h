@@ -20,7 +20,8 @@ struct NameFacts {         // What the placeholders of `out` stand for.
 // Expands `pattern` (%% is a %). False where it does not fit.
 [[nodiscard]] bool expand_name(const char* pattern, const NameFacts& facts, char* name, size_t name_bytes) noexcept;
 
-// Makes `path` absolute against the current directory; unchanged where that cannot be told.
-void make_absolute(char* path, size_t path_bytes) noexcept;
+// Makes the pattern `path` absolute against the current directory; unchanged where that cannot be told. How many bytes
+// of what it expands to are that directory; 0 where it was absolute.
+[[nodiscard]] size_t make_absolute(char* path, size_t path_bytes) noexcept;
 
 }  // namespace seep

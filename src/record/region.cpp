@@ -48,7 +48,7 @@ bool take(char* address, uint64_t bytes, const char* path, uint64_t offset) {
 }
 
 long make_file(const RegionPlan& plan) {
-  const long fd = sys::open(plan.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  const long fd = sys::make_private(plan.path, O_RDWR);
   if (sys::failed(fd)) return fd;
   const long result = sys::truncate_fd(fd, plan.capacity_bytes);
   if (!sys::failed(result)) return fd;

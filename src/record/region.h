@@ -58,7 +58,8 @@ struct Identity {
   uint64_t inherited_blocks;
   uint64_t inherited_bytes;
   uint64_t seed;
-  uint64_t max_stream_bytes;  // Above it the stream is thinned; 0: never.
+  uint64_t stream_base_bytes;  // Of stream_path: directories are made only behind them.
+  uint64_t max_stream_bytes;   // Above it the stream is thinned; 0: never.
   uint32_t not_observed_reason;
   uint32_t command_bytes;  // Of `command`: arguments, each ended by NUL.
   char not_observed_detail[256];

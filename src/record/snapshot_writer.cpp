@@ -42,7 +42,7 @@ bool make_file(StreamFile& file, const char* root, Region region, SnapshotKind k
   // Whoever was about to write to that name has died: the process, or somebody outside who had only said so.
   const bool adopted = !was_there && (kind == SnapshotKind::kPostMortem || header.progress.write_everything != 0) &&
                        file.adopt_empty(root, path, header.stream);
-  if (!adopted && !file.create(root, path, sizeof path, header.stream)) return false;
+  if (!adopted && !file.create(root, path, sizeof path, header.identity.stream_base_bytes, header.stream)) return false;
   header.stream.now.thinned_snapshots = thinned;
   header.progress.write_everything = 1;
   if (was_there) region.count_loss(LossKind::kFailedWrite);  // Removed by somebody, with what it said.

@@ -24,22 +24,35 @@ bool join(const char* root, const char* path, char (&full)[kFullPathBytes]) {
   return text.complete();
 }
 
+// As mkdir -p would: under the host's umask, but for what would keep ourselves out.
+void make_usable_directory(const char* path) {
+  if (sys::failed(sys::make_directory(path, 0777))) return;
+  struct stat status {};
+  const bool known = !sys::failed(sys::status(path, &status));
+  if (known && (status.st_mode & 0700) != 0700) {
+    system_call(SYS_fchmodat, AT_FDCWD, sys::as_long(path), static_cast<long>((status.st_mode & 07777) | 0700));
+  }
+}
+
 // Makes the directories on the way to the last component, from `first` on.
 void make_directories(char* full, size_t first) {
   for (char* at = full + first + 1; *at != '\0'; ++at) {
     if (*at != '/') continue;
     *at = '\0';
-    sys::make_directory(full, 0777);  // As mkdir -p would, under the host's umask; the stream itself is private.
+    make_usable_directory(full);
     *at = '/';
   }
 }
 
-long make_private_file(const char* root, const char* path, bool with_directories) {
+constexpr size_t kNoDirectories = ~size_t{0};
+
+// `base_bytes`: of `path`, what must be there; directories behind it are made where they are missing.
+long make_private_file(const char* root, const char* path, size_t base_bytes) {
   constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW;
   char full[kFullPathBytes];
   if (!join(root, path, full)) return -ENAMETOOLONG;
-  if (with_directories) make_directories(full, strlen(root));
-  return sys::open(full, kFlags, 0600);
+  if (base_bytes != kNoDirectories) make_directories(full, strlen(root) + base_bytes);
+  return sys::make_private(full, kFlags);
 }
 
 }  // namespace
@@ -93,22 +106,23 @@ bool StreamFile::adopt_empty(const char* root, const char* path, StreamState& st
   return false;
 }
 
-bool StreamFile::create(const char* root, char* path, size_t path_bytes, StreamState& state) noexcept {
+bool StreamFile::create(const char* root, char* path, size_t path_bytes, uint64_t base_bytes,
+                        StreamState& state) noexcept {
   const size_t bytes = strlen(path);
   const char* slash = strrchr(path, '/');
   const char* dot = strrchr(slash == nullptr ? path : slash, '.');
   const size_t stem_bytes = dot == nullptr ? bytes : static_cast<size_t>(dot - path);
   char extension[32] = "";
   if (dot != nullptr && bytes - stem_bytes < sizeof extension) memcpy(extension, dot, bytes - stem_bytes + 1);
-  fd_ = make_private_file(root, path, false);
-  if (fd_ == -ENOENT) fd_ = make_private_file(root, path, true);
+  fd_ = make_private_file(root, path, kNoDirectories);
+  if (fd_ == -ENOENT && base_bytes < bytes) fd_ = make_private_file(root, path, static_cast<size_t>(base_bytes));
   for (unsigned suffix = 2; fd_ == -EEXIST && suffix < kMostSuffixes; ++suffix) {
     TextBuilder text(path + stem_bytes, path_bytes - stem_bytes);
     text.add_character('.');
     text.add_number(suffix);
     text.add(extension);
     if (!text.complete()) return false;
-    fd_ = make_private_file(root, path, false);
+    fd_ = make_private_file(root, path, kNoDirectories);
   }
   if (sys::failed(fd_)) return false;
   if (!look()) return false;

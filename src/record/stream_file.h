@@ -27,9 +27,11 @@ class StreamFile {
   // Takes the file over that somebody made for this stream and died before he wrote into it. False where it is not
   // empty, or not there.
   [[nodiscard]] bool adopt_empty(const char* root, const char* path, StreamState& state) noexcept;
-  // Makes the file, or where its name is in use the one with .2, .3, ... before its extension; and its directory, if
-  // that is missing. `path` and `state` then say what was made. False: it cannot be made.
-  [[nodiscard]] bool create(const char* root, char* path, size_t path_bytes, StreamState& state) noexcept;
+  // Makes the file, or where its name is in use the one with .2, .3, ... before its extension; and the directories
+  // of `path` that are missing behind its first `base_bytes`. `path` and `state` then say what was made. False: it
+  // cannot be made.
+  [[nodiscard]] bool create(const char* root, char* path, size_t path_bytes, uint64_t base_bytes,
+                            StreamState& state) noexcept;
 
   // All of it, or false: then some may have been written, and take_back() is to follow.
   [[nodiscard]] bool append(const void* data, size_t bytes) noexcept;

@@ -35,6 +35,7 @@ class Files {
       : source_(sys::open(paths.source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)),
         target_(sys::open(paths.target, O_RDWR | O_NOFOLLOW | O_NONBLOCK | target_flags, 0600)),
         most_bytes_(sys::resource_limit(RLIMIT_FSIZE)) {
+    if ((target_flags & O_CREAT) != 0 && !sys::failed(target_)) system_call(SYS_fchmod, target_, 0600);
     good_ = !sys::failed(source_) && !sys::failed(target_) && !sys::failed(sys::status_fd(source_, &source)) &&
             !sys::failed(sys::status_fd(target_, &target));
   }

@@ -44,6 +44,12 @@ long as_long(T* pointer) noexcept {
 inline long open(const char* path, int flags, int mode = 0) noexcept {
   return system_call(SYS_openat, AT_FDCWD, as_long(path), flags | O_CLOEXEC, mode);
 }
+// Makes a file that only its owner may read and write, and he in any case, whatever the host's umask is.
+inline long make_private(const char* path, int flags) noexcept {
+  const long fd = open(path, flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (!failed(fd)) system_call(SYS_fchmod, fd, 0600);
+  return fd;
+}
 inline long close(long fd) noexcept { return system_call(SYS_close, fd); }
 inline long unlink(const char* path) noexcept { return system_call(SYS_unlinkat, AT_FDCWD, as_long(path), 0); }
 inline long rename(const char* from, const char* to) noexcept {

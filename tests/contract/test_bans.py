@@ -15,7 +15,7 @@ LOOK_AT_ME = BUILD / "tests/contract/look_at_me"
 # All of libc that libseep.so may call, by what for. Anything else is a decision to make here.
 ALLOWED_IMPORTS = {
     "strings": "memcmp memcpy memmem memmove memset strchr strcmp strlen strncmp strncpy strnlen strrchr",
-    "looking up what is behind us": "dlsym dlerror dladdr dladdr1 dlopen _dl_find_object",
+    "looking up what is behind us": "dlsym dlvsym dlerror dladdr dladdr1 dlopen _dl_find_object",
     "being told of the end and of forks, in the constructor": "on_exit __cxa_at_quick_exit __register_atfork",
     "the environment as it is": "environ __environ getauxval",
     "errno": "__errno_location",

@@ -28,7 +28,7 @@ class StreamFileTest : public testing::Test {
   std::string create(StreamFile& file, const std::string& name) {
     char path[256];
     strcpy(path, (directory + "/" + name).c_str());
-    return file.create("", path, sizeof path, state) ? std::string(path).substr(directory.size() + 1) : "(refused)";
+    return file.create("", path, sizeof path, 0, state) ? std::string(path).substr(directory.size() + 1) : "(refused)";
   }
   bool open(StreamFile& file, const std::string& name) {
     return file.open("", (directory + "/" + name).c_str(), state, id);
@@ -129,7 +129,7 @@ TEST_F(StreamFileTest, FromOutsideThePathIsBelowTheProcesssRoot) {
   std::filesystem::create_directory(directory + "/root");
   char path[64] = "/var/out/a.seep";
   StreamFile file;
-  ASSERT_TRUE(file.create((directory + "/root").c_str(), path, sizeof path, state));
+  ASSERT_TRUE(file.create((directory + "/root").c_str(), path, sizeof path, 0, state));
   ASSERT_TRUE(file.append("the recording id", 16));
   file.close();
   EXPECT_STREQ(path, "/var/out/a.seep");
