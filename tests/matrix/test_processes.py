@@ -2,6 +2,10 @@
 """Processes: every way to make one and to end one; each has a recording of its own, and each recording is true. One
 program loads a plugin.
 """
+import collections
+import os
+import unittest
+
 import matrix
 from seep_test import LONG
 
@@ -22,23 +26,23 @@ class ProcessTest(matrix.MatrixTest):
         return reports
 
     def told(self, path):
-        """{pid: {function: Truth}}"""
+        """{pid: {function: {counter: sum}}}. In two pid namespaces two processes may have one number."""
         found = {}
         with open(path, encoding="ascii") as lines:
             for line in lines:
                 pid, function, *numbers = line.split()
-                self.assertNotIn(function, found.setdefault(int(pid), {}), "told twice")
-                found[int(pid)][function] = matrix.Truth(*map(int, numbers))
+                functions = found.setdefault(int(pid), collections.defaultdict(collections.Counter))
+                functions[function].update(dict(zip(matrix.Truth._fields, map(int, numbers))))
         return found
 
     def check_streams(self, recording, program, told):
         ours = {function for functions in told.values() for function in functions}
         for pid, functions in told.items():
-            report = self.report(recording / f"{program}.{pid}.seep")
-            sums = self.sums_by_function(report)
-            seen = {function: matrix.Truth(*(sums[function][field] for field in matrix.Truth._fields))
+            streams = [recording / f"{program}.{pid}.seep", *recording.glob(f"{program}.{pid}.[2-9].seep")]
+            sums = self.sums_by_function(self.report(*streams))
+            seen = {function: {field: sums[function][field] for field in matrix.Truth._fields}
                     for function in ours if function in sums}
-            self.assertEqual(seen, functions, f"pid {pid}")
+            self.assertEqual(seen, {name: dict(counts) for name, counts in functions.items()}, f"pid {pid}")
 
 
 class Forks(ProcessTest):
@@ -90,6 +94,39 @@ class Children(ProcessTest):
 
     def test_clone_as_vfork(self):
         self.check_kind("clone VM VFORK", 1)
+
+
+class Lives(ProcessTest):
+    def ends(self, report):
+        return sorted(process["ended"] for process in report["processes"])
+
+    def test_exec_chain(self):
+        report = self.check("exec_chain")[matrix.EXACT]
+        self.assertEqual(self.ends(report), ["exec"] * 9 + ["exit"])
+        self.assertEqual(len({process["pid"] for process in report["processes"]}), 1)
+
+    def test_killed_children(self):
+        report = self.check_processes("killed_children")[matrix.EXACT]
+        self.assertEqual(len(report["processes"]), 11)
+
+    def test_namespaces(self):
+        self.check_processes("namespaces")
+
+    def test_runs_commands(self):
+        self.check_processes("runs_commands", same_truth=False)
+
+    def test_daemonizes(self):
+        self.check_processes("daemonizes")
+
+    @unittest.skipIf(os.geteuid() != 0, "not run: only root may leave its root directory")
+    def test_daemonizes_in_a_root_of_its_own(self):
+        report = self.check_processes("daemonizes", self.directory)[matrix.EXACT]
+        self.assertGreater(report["coverage"]["failed_writes"], 0, "it wrote where it should not have been able to")
+
+    @unittest.skipIf(os.geteuid() != 0, "not run: only root may become another user")
+    def test_changes_identity(self):
+        self.directory.chmod(0o777)
+        self.check_processes("changes_identity")
 
 
 if __name__ == "__main__":
