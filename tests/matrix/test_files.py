@@ -27,6 +27,10 @@ class Files(matrix.MatrixTest):
         for how in ("close_range", "closefrom", "proc", "each"):
             self.check("closes_descriptors", how, options="interval=1ms")
 
+    def test_closes_amid_recording(self):
+        for _ in range(10 if LONG else 1):
+            self.check("closes_amid_recording", options="interval=1us", same_truth=False)
+
     def test_writes_by_number(self):
         """Without standard input, output and error, in each combination; and seep has something to complain of."""
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">&- 2>&-"):
@@ -75,6 +79,26 @@ class Files(matrix.MatrixTest):
     def test_moves_about(self):
         self.check_moves("root")
 
+    def test_closed_umask(self):
+        """moves_about.c: files that the host makes have no rights at all. The recording has its owner's."""
+        self.check_moves("stay")
+
+    def test_moves_about_and_removes(self):
+        """The stream has no place any more: what was recorded stays in the region, and is reported from there."""
+        command = [self.program("moves_about"), "remove"]
+        bare, _, _ = self.in_directory(command, None, "")
+        regions = self.directory / "regions"
+        regions.mkdir()
+        for way in EVERY_WAY:
+            with self.subTest(way=way):
+                seen, place, truth = self.in_directory(command, way, f"out=%e.seep:region={regions}")
+                self.assertEqual(seen, bare)
+                self.assertFalse(place.exists())
+                left = list(regions.iterdir())
+                self.assertEqual(len(left), 1, "the recording is lost")
+                self.assert_true(self.report(regions, options=["--orphans"]), truth, way)
+                left[0].unlink()
+
     def test_read_only_file_system(self):
         place = mount_tmpfs(self, self.directory / "read-only", MIB)
         subprocess.run(["mount", "-o", "remount,ro", place], check=True, capture_output=True)
@@ -89,6 +113,48 @@ class Files(matrix.MatrixTest):
         self.assert_true(self.report(regions, options=["--orphans"]), truth, EXACT)
 
     # ---- Standard error that takes nothing.
+
+    def check_with_stderr(self, stderr):
+        """Seep would complain of an option there. The program has nothing to say there, and does not notice."""
+        recording = self.new_recording_path()
+        environment = dict(self.environment_of(EXACT, recording, options="nonsense=1"),
+                           MATRIX_TRUTH=f"{recording}.truth")
+        process = subprocess.Popen([self.program("uses_limits"), "20x5000"], env=environment, cwd=self.directory,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+                                   restore_signals=True)
+        try:
+            stdout, _ = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            self.fail("hangs")
+        self.assertEqual((process.returncode, stdout), (0, b"0 failed\n"))
+        self.assert_true(self.report(recording), matrix.read_truth(pathlib.Path(f"{recording}.truth")), EXACT)
+
+    def test_broken_stderr_pipe(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.addCleanup(os.close, writer)
+        self.check_with_stderr(writer)
+
+    def test_full_stderr_pipe(self):
+        """Its reader is slow: so slow that it has not begun."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        self.check_with_stderr(writer)
+
+    def test_broken_stderr_socket(self):
+        ours, theirs = socket.socketpair()
+        ours.close()
+        self.addCleanup(theirs.close)
+        self.check_with_stderr(theirs.fileno())
 
     # ---- Limits.
 
@@ -130,10 +196,9 @@ class Files(matrix.MatrixTest):
                 regions.mkdir()
                 command = [self.program("uses_limits"), "churn", *steps, "200x3000", "churn"]
                 bare, _, _ = self.in_directory(command, None, "")
-                seen, place, _ = self.in_directory(command, EXACT, f"out=%e.seep:region={regions}:interval=1ms")
+                seen, _, _ = self.in_directory(command, EXACT, f"out=%e.seep:region={regions}:interval=1ms")
                 self.assertEqual(seen, bare)
                 report = self.report(regions, options=["--orphans"])
-                self.assertFalse(list(place.glob("*.seep")), "a stream without a descriptor")
                 churned = 2 * 5000  # The truth cannot be told without a descriptor: churn, 200x3000, churn.
                 self.assert_true(report, {"allocates_under_limits": matrix.Truth(
                     churned + 200, churned * 700 + 200 * 3000, 200, 200 * 3000)}, EXACT)
