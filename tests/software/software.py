@@ -144,10 +144,10 @@ class SoftwareTest(RegionTest):
             run.prefix = [SEEP, "run", "--sample", SAMPLE_BYTES[way], "-o", run.recording, "--"]
         return run
 
-    def each_way(self, action, same=True, ways=(SAMPLED, EXACT), regions="none", **how):
+    def each_way(self, action, same=True, ways=(SAMPLED, EXACT), regions="none", cut=False, **how):
         """Calls action(run) without seep and in each way; what it returns must be equal. Returns {way: report}.
         `regions`: "none" are left; "until the report", where processes are killed; "may stay", where they gave up the right
-        to write, and the report only reads."""
+        to write, and the report only reads. `cut`: stacks may be, where code is made at run time."""
         reports = {}
         expected = self.finish(self.begin(BARE, **how), action)
         for way in ways:
@@ -159,6 +159,8 @@ class SoftwareTest(RegionTest):
                 if regions == "none":
                     self.assertEqual(regions_of(run.directory), [], f"regions are left {run}")
                 reports[way] = self.whole_report(run, not_counted=("failed_writes",) if regions == "may stay" else ())
+                if not cut and reports[way]:
+                    self.assertEqual(reports[way]["coverage"]["cut_traces"], 0, way)
                 if regions == "until the report":
                     self.assertEqual(regions_of(run.directory), [], f"regions are left {run} by the report")
         return reports

@@ -114,7 +114,7 @@ class Runtimes(SoftwareTest):
             self.assertEqual(result[0], status, (str(run), result))
             return result
 
-        reports = self.each_way(action, **how)
+        reports = self.each_way(action, cut=True, **how)
         for report in reports.values():
             self.assertLessEqual(self.ends(report), {"exit", "exec"})  # The shell that keeps the messages apart.
         return reports
