@@ -17,7 +17,9 @@
 #include <cstring>
 
 #include "preload/exec_target.h"
+#include "preload/identity.h"
 #include "preload/next_allocator.h"
+#include "preload/other_tools.h"
 #include "preload/recorder.h"
 #include "preload/recording.h"
 #include "preload/region_place.h"
@@ -31,6 +33,8 @@ namespace {
 
 // Values of proto NotObserved.Reason.
 constexpr uint32_t kNotInterposed = 1;
+constexpr uint32_t kSanitizer = 5;
+constexpr uint32_t kValgrind = 7;
 
 template <typename Function>
 Function next_function(const char* symbol) {
@@ -113,7 +117,10 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
     announce();
     seep::remove_region_of_image_before();
     pthread_atfork(nullptr, nullptr, seep::forget_parents_region);
-    if (const char* owner = other_malloc()) {
+    if (!seep::recording.options.record_under_valgrind && seep::runs_under_valgrind()) {
+      if (!seep::parent_is_observed()) seep::say("not recording: this runs under valgrind");
+      seep::leave_stub(kValgrind, "");
+    } else if (const char* owner = other_malloc()) {
       char detail[256];
       seep::TextBuilder text(detail, sizeof detail);
       text.add("malloc is defined in ");
@@ -125,6 +132,12 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
     }
   }
   errno = saved;
+}
+
+// The last of all destructors. Only now may more be done beside a sanitizer than forward.
+__attribute__((destructor)) void seep_finish() {
+  const char* sanitizer = seep::sanitizer_runtime();
+  if (sanitizer != nullptr) seep::leave_stub(kSanitizer, sanitizer);
 }
 
 // Whether the new image will have us in it, if it can.

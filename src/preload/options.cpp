@@ -44,6 +44,11 @@ bool parse_depth(Options& options, const char* value) {
   return true;
 }
 
+bool parse_valgrind(Options& options, const char* value) {
+  options.record_under_valgrind = strcmp(value, "record") == 0;
+  return options.record_under_valgrind || strcmp(value, "inert") == 0;
+}
+
 bool parse_seed(Options& options, const char* value) { return parse_number(value, options.seed) && *value == '\0'; }
 
 }  // namespace
@@ -90,6 +95,7 @@ const OptionKey kOptionKeys[] = {
     {"max_memory", [](Options& o, const char* value) { return parse_bytes(value, o.max_memory_bytes); }},
     {"max_stream", [](Options& o, const char* value) { return parse_bytes(value, o.max_stream_bytes); }},
     {"seed", parse_seed},
+    {"valgrind", parse_valgrind},
     {"announce", [](Options& o, const char* value) { return copy_text(o.announce, value); }},
 };
 const size_t kOptionKeyCount = sizeof kOptionKeys / sizeof kOptionKeys[0];

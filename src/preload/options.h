@@ -17,6 +17,7 @@ struct Options {
   uint64_t max_memory_bytes = 0;          // Of seep itself; 0: no limit. 64 MiB by default where sampled.
   uint64_t max_stream_bytes = 256 << 20;  // 0: no limit.
   uint64_t seed = 0;                      // 0: random.
+  bool record_under_valgrind = false;
   char out[2048] = "seep.%e.%p/%e.%p.seep";
   char region[512] = "tmpfs";
   char announce[2048] = "";  // A file to append our pid to; for `seep run`.

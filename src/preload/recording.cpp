@@ -15,6 +15,7 @@
 #include "preload/clock.h"
 #include "preload/identity.h"
 #include "preload/next_allocator.h"
+#include "preload/other_tools.h"
 #include "preload/recorder.h"
 #include "preload/region_place.h"
 #include "preload/snapshots.h"
@@ -191,6 +192,12 @@ bool prepare_recording() noexcept {
   uint32_t state = recording.state.load(std::memory_order_acquire);
   if (state == Recording::kOn) return true;
   if (state != Recording::kUnprepared) return false;
+  if (sanitizer_runtime() != nullptr) {
+    find_next_allocator();
+    match_nothing();
+    recording.state.store(Recording::kOff, std::memory_order_release);
+    return false;
+  }
   const sys::SignalsBlocked blocked;  // A handler must not leave this half done by a jump.
   if (recording.state.compare_exchange_strong(state, Recording::kPreparing, std::memory_order_acq_rel)) {
     find_next_allocator();
@@ -218,7 +225,15 @@ Region open_region() noexcept {
   return region;
 }
 
+void give_back_address_space() noexcept {
+  // A fork's child still has its parent's, as long as it has none of its own.
+  const Region region = notice_fork() || recording.inherited_base != nullptr ? open_region() : recording.region();
+  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  recording.capacity_bytes = region.give_back_address_space();
+}
+
 void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept {
+  if (recording.pid == 0) prepare();  // It was not even begun.
   const Region region = open_region();
   recording.state.store(Recording::kOff, std::memory_order_release);
   match_nothing();

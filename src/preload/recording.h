@@ -80,6 +80,9 @@ extern constinit Recording recording;
 // The region, made if this is the first record. An invalid one where that fails.
 [[nodiscard]] Region open_region() noexcept;
 
+// The host has limited its address space: gives back what the region keeps and does not need yet.
+void give_back_address_space() noexcept;
+
 // Leaves a stream that says why nothing is recorded here.
 void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept;
 

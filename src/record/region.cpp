@@ -145,6 +145,23 @@ bool Region::commit(uint64_t until) const noexcept {
   return true;
 }
 
+uint64_t Region::give_back_address_space() const noexcept {
+  RegionHeader& head = header();
+  const sys::SignalsBlocked blocked;  // A handler that jumps away would leave the lowest bit for ever.
+  const uint64_t capacity = head.capacity_bytes.load(std::memory_order_relaxed);
+  uint64_t committed = head.committed_bytes.load(std::memory_order_acquire);
+  // More than the step that a thread may be taking at this moment. Nobody lays private memory over the rest meanwhile.
+  const uint64_t kept = committed + 2 * kLargestStepBytes;
+  if ((committed & kGoingPrivate) != 0 || kept >= capacity ||
+      !head.committed_bytes.compare_exchange_strong(committed, committed | kGoingPrivate, std::memory_order_acq_rel)) {
+    return capacity;
+  }
+  head.capacity_bytes.store(kept, std::memory_order_relaxed);
+  sys::unmap(base_ + kept, capacity - kept);
+  head.committed_bytes.store(committed, std::memory_order_release);
+  return kept;
+}
+
 bool Region::reserve(uint64_t bytes) const noexcept {
   return commit(header().used_bytes.load(std::memory_order_relaxed) + bytes);
 }

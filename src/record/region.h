@@ -192,6 +192,9 @@ class Region {
   // Takes so much room now that more entries of that size will fit, while that can still be done; false if it cannot.
   bool reserve(uint64_t bytes) const noexcept;
 
+  // Gives back the address space that is kept for growth, but for a little. How much is kept from then on.
+  uint64_t give_back_address_space() const noexcept;
+
   // Whether an entry lies in private memory: index of RegionHeader::newest.
   [[nodiscard]] unsigned part_of(Ref ref) const noexcept {
     const uint64_t from = header().private_from_bytes.load(std::memory_order_relaxed);
