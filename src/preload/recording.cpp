@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -211,16 +212,26 @@ bool prepare_recording() noexcept {
 Region open_region() noexcept {
   const Region there = recording.region();
   if (there.valid()) return there;
+  // Where it cannot be made now, it is tried less and less often: each attempt takes a hundred microseconds.
+  const uint32_t failures = recording.region_failures.load(std::memory_order_relaxed);
+  if (failures != 0 && std::popcount(recording.region_failures.fetch_add(1, std::memory_order_relaxed)) != 1) {
+    return there;
+  }
   const sys::SignalsBlocked blocked;  // A handler may fork, whose child would finish this, too, or leave it for good.
-  constexpr unsigned kMostWaits = 2000;  // Each gives the processor away: the maker needs a few hundred microseconds.
+  // The maker needs a few hundred microseconds of processor time, and on a loaded machine gets them late. To go on
+  // without it would lose a record, and with it the judgement of an exact recording.
+  constexpr unsigned kMostYields = 1000, kMostWaits = kMostYields + 20'000;
   for (unsigned wait = 0; recording.opening.exchange(1, std::memory_order_acquire) != 0; ++wait) {
     if (recording.region_base.load(std::memory_order_acquire) != nullptr) return recording.region();
     if (wait == kMostWaits) return Region();
-    system_call(SYS_sched_yield);
+    constexpr timespec kPause{0, 100'000};
+    if (wait < kMostYields) system_call(SYS_sched_yield);
+    else system_call(SYS_nanosleep, sys::as_long(&kPause));
   }
   Region region = recording.region();
   // Where there is no memory for a stack, there is none for a region.
   if (!region.valid() && !call_aside([&] { region = make_recording(); })) region = Region();
+  recording.region_failures.store(region.valid() ? 0 : failures + 1, std::memory_order_relaxed);
   recording.opening.store(0, std::memory_order_release);
   return region;
 }
@@ -267,6 +278,7 @@ void forget_parents_region() noexcept {
   recording.region_base.store(nullptr, std::memory_order_release);
   recording.has_recording_id = false;
   recording.opening.store(0, std::memory_order_relaxed);
+  recording.region_failures.store(0, std::memory_order_relaxed);
   recording.freed_inherited_blocks.store(0, std::memory_order_relaxed);
   recording.freed_inherited_bytes.store(0, std::memory_order_relaxed);
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);

@@ -34,7 +34,8 @@ struct Recording {
 
   // The region; null until the first record.
   std::atomic<void*> region_base{nullptr};
-  std::atomic<uint32_t> opening{0};  // 1 while a thread makes the region.
+  std::atomic<uint32_t> opening{0};          // 1 while a thread makes the region.
+  std::atomic<uint32_t> region_failures{0};  // Calls for a region since one could not be made; 0: that did not happen.
   uint64_t capacity_bytes = 0;
   void* inherited_base = nullptr;  // After a fork: where the parent's region lay, and how far it was used.
   uint64_t inherited_used_bytes = 0;
