@@ -88,8 +88,8 @@ class MatrixTest(RegionTest):
               prefix=(), **environment):
         """Runs a program of the group without seep and in each way, and compares. `preload` maps the path of libseep.so
         to LD_PRELOAD (None: bare, where its argument is None). `same_truth`: what it did is the same in every run; if
-        not, each run is compared with its own. `whole`: nothing may be lost on the way. `prefix`: a command that becomes the
-        program. Returns {way: report}."""
+        not, each run is compared with its own. `whole`: nothing may be lost on the way. `prefix`: a command that becomes
+        the program. Returns {way: report}."""
         command = [*prefix, self.program(name), *arguments]
         chain = preload or (lambda ours: ours)
         plain = dict(environment, LD_PRELOAD=chain(None)) if chain(None) else environment

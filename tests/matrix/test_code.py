@@ -25,6 +25,11 @@ class Code(matrix.MatrixTest):
         self.assertNotEqual(sites, [], f"nothing of {function}")
         return sites
 
+    def blocks_of(self, report, size):
+        """Allocations of one size, wherever their traces end."""
+        sites = [site for site in report["sites"] if site["alloc_bytes"] == size * site["alloc_blocks"]]
+        return sum(site["alloc_blocks"] for site in sites)
+
     def plugins(self):
         return [self.program(f"{frame}_frame_plugin.so") for frame in ("small", "large")]
 
@@ -41,7 +46,7 @@ class Code(matrix.MatrixTest):
                 self.assertIn(f"{frame}_frame_plugin.so", site["frames"][names.index(function)]["module"])
 
     def test_reused_base_and_path(self):
-        """Of the file that is gone there is nothing to name its functions by: they have no name, and never the other's."""
+        """Of the file that is gone there is nothing to name its functions by: no name, and never the other's."""
         path = self.directory / "plugin.so"
         report = self.check("reused_base", *self.plugins(), path, ways=[EXACT])[EXACT]
         in_plugin = [site for site in report["sites"] if "plugin.so" in json.dumps(site["frames"])]
@@ -68,14 +73,12 @@ class Code(matrix.MatrixTest):
         by_function = {name: sum(site["alloc_blocks"] for site in self.sites_of(report, name))
                        for name in ("with_frame_pointer", "assembler_with_frame_pointer")}
         self.assertEqual(by_function, {"with_frame_pointer": 400, "assembler_with_frame_pointer": 200})
-        every = sum(site["alloc_blocks"] for site in report["sites"] if site["alloc_bytes"] == 5000 * site["alloc_blocks"])
-        self.assertEqual(every, 2 * 200 + 2 * 13 * 200 + 2000 + 200, "each sample is kept")
+        self.assertEqual(self.blocks_of(report, 5000), 2 * 200 + 2 * 13 * 200 + 2000 + 200, "each sample is kept")
         self.assertGreater(report["coverage"]["cut_traces"], 0)
 
     def check_tables(self, name, liars):
         report = self.check(name)[EXACT]
-        every = sum(site["alloc_blocks"] for site in report["sites"] if site["alloc_bytes"] == 5000 * site["alloc_blocks"])
-        self.assertEqual(every, liars * 2 * 20, "each sample is kept")
+        self.assertEqual(self.blocks_of(report, 5000), liars * 2 * 20, "each sample is kept")
         self.assertGreater(report["coverage"]["cut_traces"], 0)
 
     def test_wrong_tables(self):
@@ -97,7 +100,8 @@ class Code(matrix.MatrixTest):
         report = self.check("signal_frames")[EXACT]
         for function, handler in (("traps_at_first_byte", "on_trap"), ("traps_in_prologue", "on_trap")):
             for site in self.sites_of(report, function):
-                names = [name for name in function_names(site) if name in (function, handler, "calls", "main", "before_it")]
+                known = (function, handler, "calls", "main", "before_it")
+                names = [name for name in function_names(site) if name in known]
                 self.assertEqual(names, [handler, function, "calls", "main"])
         nested = [names for names in map(function_names, self.sites_of(report, "allocates_in_handler"))
                   if names.count("on_raise") == 2]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Company: other allocators and preloads, sanitizers, sandboxes, valgrind: each as it is without seep, or one line.
 
-Programs that are static, set-user-id or have an allocator of their own are in e2e/test_not_observed.py, every function of
-each allocator in e2e/test_allocators.py.
+Programs that are static, set-user-id or have an allocator of their own are in e2e/test_not_observed.py, every function
+of each allocator in e2e/test_allocators.py.
 """
 import glob
 import os
@@ -20,7 +20,7 @@ NOBODY = 65534
 
 def library(pattern):
     """A library of the system by its name's pattern, or None."""
-    found = sorted(glob.glob(f"/usr/lib/x86_64-linux-gnu/{pattern}") + glob.glob(f"/usr/lib/aarch64-linux-gnu/{pattern}"))
+    found = sorted(glob.glob(f"/usr/lib/*-linux-gnu/{pattern}"))
     return found[0] if found else None
 
 
@@ -154,8 +154,8 @@ class Company(matrix.MatrixTest):
                         self.skipTest(f"not run: no filter by {how}")
                     self.assertEqual((bare.status, bare.stdout), (0, b"in the sandbox\nends well\n"))
                     recording = self.new_recording_path()
-                    seen = self.outcome([self.program("sandboxes_itself"), how, others],
-                                        self.environment_of(way, recording, options=f"region={regions}:interval={interval}"),
+                    environment = self.environment_of(way, recording, options=f"region={regions}:interval={interval}")
+                    seen = self.outcome([self.program("sandboxes_itself"), how, others], environment,
                                         pathlib.Path(f"{recording}.truth"))
                     self.assertEqual(seen[:3], bare[:3])
                     left = list(regions.iterdir())
@@ -291,7 +291,8 @@ class Company(matrix.MatrixTest):
 
     def valgrinds_summary(self, log):
         lines = [re.sub(r"==\d+==", "", line) for line in log.read_text().splitlines()]
-        return [line for line in lines if re.search(r"total heap usage|ERROR SUMMARY|lost:|reachable:|in use at exit", line)]
+        figures = re.compile(r"total heap usage|ERROR SUMMARY|lost:|reachable:|in use at exit")
+        return [line for line in lines if figures.search(line)]
 
 
 if __name__ == "__main__":
