@@ -202,9 +202,19 @@ bool is_gone(const FileSource& file) {
   return fstat(file.descriptor(), &status) == 0 && status.st_nlink == 0;
 }
 
+// The directory of a recording that somebody wants to read, where nobody but him may write: a server's workers may have
+// given up the rights to it that the server had. Else empty.
+std::string directory_of_reader(const std::string& path) {
+  struct stat status;
+  const std::string directory = fs::is_directory(path) ? path : directory_of(fs::absolute(path).string());
+  const bool own = stat(directory.c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return own ? directory : std::string();
+}
+
 void fold_quietly(const RegionFacts& region, LivenessJudge& judge, const std::string& only_into) {
   try {
-    if (region.ready && judge.judge(region) == Liveness::kDead) fold_region(region, {.only_into = only_into});
+    if (!region.ready || judge.judge(region) != Liveness::kDead) return;
+    fold_region(region, {.own_directory = directory_of_reader(only_into), .only_into = only_into});
   } catch (const std::exception&) {
     // It stays where it is, and is read there; what is wrong with it will be said then.
   }
