@@ -5,6 +5,7 @@ Programs that are static, set-user-id or have an allocator of their own are in e
 of each allocator in e2e/test_allocators.py.
 """
 import glob
+import json
 import os
 import pathlib
 import re
@@ -171,6 +172,43 @@ class Company(matrix.MatrixTest):
                     for path in left:
                         path.unlink(missing_ok=True)
 
+    def test_sandboxes_itself_under_seep_run(self):
+        """It cannot write its recording any more: the parent does."""
+        recording = self.new_recording_path()
+        truth = pathlib.Path(f"{recording}.truth")
+        result = self.seep("run", "-o", recording, "--", self.program("sandboxes_itself"), "syscall", "threads",
+                           env=clean_environment(MATRIX_TRUTH=truth))
+        self.assertEqual((result.returncode, result.stdout), (0, "in the sandbox\nends well\n"))
+        self.assert_true(self.report(recording), matrix.read_truth(truth), EXACT, whole=False)
+
+    # What seep may call, by the number of x86-64, but for what no program runs without.
+    CALLS = {"poll": 7, "rt_sigprocmask": 14, "pread64": 17, "sched_yield": 24, "madvise": 28, "getpid": 39,
+             "clone": 56, "uname": 63, "flock": 73, "ftruncate": 77, "getcwd": 79, "readlink": 89, "fchmod": 91,
+             "rt_sigpending": 127, "prctl": 157, "gettid": 186, "mkdirat": 258, "unlinkat": 263, "renameat": 264,
+             "readlinkat": 267, "fallocate": 285, "prlimit64": 302, "process_vm_readv": 310, "getrandom": 318}
+
+    def test_denied_calls(self):
+        if os.uname().machine != "x86_64":
+            self.skipTest("not run: the numbers of the system calls are x86-64's")
+        one_by_one = list(self.CALLS.values())
+        together = [number for name, number in self.CALLS.items() if name not in ("rt_sigprocmask", "clone")]
+        for error in (1, 38):  # EPERM, ENOSYS
+            for calls in [[number] for number in one_by_one] + [together]:
+                with self.subTest(error=error, calls=calls):
+                    command = [self.program("denied_calls"), error, *calls]
+                    bare, seen, recording = self.run_both(command)
+                    self.assertIn(bare.status, (5, 127))
+                    self.assertEqual(seen, bare)
+                    result = self.seep("report", "--format", "json", recording)
+                    self.assertIn(result.returncode, (0, 3), result.stderr)
+                    if result.returncode == 0 and seen.truth:
+                        report = json.loads(result.stdout)
+                        # By size: without readlink nobody can say which file the program is, nor name its functions.
+                        found = sum(site["alloc_blocks"] for site in report["sites"]
+                                    if site["alloc_bytes"] == 1900 * site["alloc_blocks"])
+                        self.assertGreaterEqual(found + report["coverage"]["dropped_records"],
+                                                seen.truth["allocates_denied"].alloc_blocks)
+
     def test_changes_its_rights(self):
         for what in ("dumpable", "user", "mount", "pid", "no-new-privileges"):
             self.check("changes_its_rights", what)
@@ -256,7 +294,7 @@ class Company(matrix.MatrixTest):
         self.check_sanitizers(["leak", "overflow"], "-fsanitize=address", other_runtimes=[["-static-libasan"]])
 
     def test_under_sanitizer_thread(self):
-        self.check_sanitizers(["race"], "-fsanitize=thread")
+        self.check_sanitizers(["race"], "-fsanitize=thread", other_runtimes=[["-static-libtsan"]])
 
     def test_under_sanitizer_leak(self):
         self.check_sanitizers(["leak"], "-fsanitize=leak")
