@@ -71,19 +71,28 @@ const char* path_of(const link_map* map, uintptr_t start, char* buffer) {
   return buffer;
 }
 
-// Of a program whose segments lie apart (aligned to 64 KiB or 2 MiB, say) the loader's index has each segment alone,
-// and the unwind tables and the build id of the code are in others: its bounds are those of the whole image.
-void widen_to_program(dl_find_object& object) {
+// The whole image of the program, by its program headers; empty until it has been asked for.
+constinit std::atomic<uintptr_t> program_start{0}, program_end{0};
+
+void find_program(uintptr_t load_bias) {
   const auto* segments = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
   const size_t count = segments == nullptr ? 0 : getauxval(AT_PHNUM);
-  const uintptr_t load_bias = object.dlfo_link_map->l_addr;
-  uintptr_t start = UINTPTR_MAX, end = 0;
+  uintptr_t start = UINTPTR_MAX, end = 1;
   for (size_t i = 0; i < count; ++i) {
     if (segments[i].p_type != PT_LOAD) continue;
     start = std::min(start, load_bias + segments[i].p_vaddr);
     end = std::max(end, load_bias + segments[i].p_vaddr + segments[i].p_memsz);
   }
-  start &= ~(kPageBytes - 1);
+  program_start.store(start & ~(kPageBytes - 1), std::memory_order_relaxed);
+  program_end.store(end, std::memory_order_release);
+}
+
+// Of a program whose segments lie apart (aligned to 64 KiB or 2 MiB, say) the loader's index has each segment alone,
+// and the unwind tables and the build id of the code are in others: its bounds are those of the whole image.
+void widen_to_program(dl_find_object& object) {
+  if (program_end.load(std::memory_order_acquire) == 0) find_program(object.dlfo_link_map->l_addr);
+  const uintptr_t start = program_start.load(std::memory_order_relaxed);
+  const uintptr_t end = program_end.load(std::memory_order_relaxed);
   const uintptr_t known_start = reinterpret_cast<uintptr_t>(object.dlfo_map_start);
   const uintptr_t known_end = reinterpret_cast<uintptr_t>(object.dlfo_map_end);
   if (start > known_start || end < known_end) return;  // The headers of something else.
