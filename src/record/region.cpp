@@ -43,7 +43,8 @@ bool allocate_file_blocks(const char* path, uint64_t offset, uint64_t bytes) {
 bool take(char* address, uint64_t bytes, const char* path, uint64_t offset) {
   if (sys::failed(sys::protect(address, bytes, PROT_READ | PROT_WRITE))) return false;
   const long result = sys::advise(address, bytes, MADV_POPULATE_WRITE);
-  if (result == -EINVAL || result == -ENOSYS) return allocate_file_blocks(path, offset, bytes);
+  const bool refused = result == -EINVAL || result == -ENOSYS || result == -EPERM;  // An older kernel, or a sandbox.
+  if (refused) return allocate_file_blocks(path, offset, bytes);
   return !sys::failed(result);
 }
 
