@@ -4,7 +4,8 @@
 // ENOMEM), to nothing (the block is gone), and reallocarray with an overflow (the block stays).
 //
 // Expected: each outcome is printed and the same with and without seep. What is live at the end is live in the function
-// that asked for its last size, but for the blocks whose realloc failed, which keep the function that made them.
+// that asked for its last size, but for the blocks whose realloc failed, which keep the function that made them, and
+// can be freed.
 #include <stdint.h>
 
 #include "truth.h"
@@ -40,9 +41,13 @@ int main(void) {
   say_failure("too much", escape(realloc(kept, too_much())));
   errno = 0;
   say_failure("overflow", escape(reallocarray(kept, too_much(), 3)));
+  void* freed_later = make(500);
+  errno = 0;
+  say_failure("too much again", escape(realloc(freed_later, too_much())));
+  free(freed_later);
   void* gone = make(400);
   errno = 0;
   say_failure("to nothing", escape(realloc(gone, 0)));
-  truth_site("make", 2, 700, 1, 300);
+  truth_site("make", 3, 1200, 1, 300);
   return escape(kept) != NULL && escape(grown) != NULL ? 0 : 1;
 }
