@@ -8,7 +8,7 @@ from seep_test import LONG
 
 # What seep may take in a process of so many threads, however many there were: there is nothing of it in a thread but 128
 # bytes of thread-local storage, and a scratch block for each that is inside seep at one moment.
-SAMPLED_BUDGET_KIB, EXACT_BUDGET_KIB = 2 << 10, 4 << 10
+SAMPLED_BUDGET_KIB, EXACT_BUDGET_KIB = 2 << 10, 8 << 10
 THREADS, AT_ONCE = (10_000, 100) if LONG else (2_000, 100)
 ALIVE = 10_000 if LONG else 2_000
 
