@@ -116,7 +116,7 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
   if (seep::prepare_recording()) {
     announce();
     seep::remove_region_of_image_before();
-    pthread_atfork(nullptr, nullptr, seep::forget_parents_region);
+    pthread_atfork(nullptr, nullptr, seep::record_fork_in_child);
     if (!seep::recording.options.record_under_valgrind && seep::runs_under_valgrind()) {
       if (!seep::parent_is_observed()) seep::say("not recording: this runs under valgrind");
       seep::leave_stub(kValgrind, "");

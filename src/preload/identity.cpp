@@ -102,7 +102,15 @@ void fill_random(void* to, size_t bytes) noexcept {
 
 uint64_t read_stat_field(unsigned number) noexcept {
   char text[1024];
-  if (read_file("/proc/self/stat", text, sizeof text) == 0) return 0;
+  // In a vfork child, which may be the first to record, that is another process.
+  char path[64] = "/proc/self/stat";
+  if (static_cast<uint32_t>(sys::process_id()) != recording.pid) {
+    TextBuilder name(path, sizeof path);
+    name.add("/proc/");
+    name.add_number(recording.pid);
+    name.add("/stat");
+  }
+  if (read_file(path, text, sizeof text) == 0) return 0;
   const char* at = strrchr(text, ')');  // The second field is a name in parentheses that may hold anything.
   for (unsigned field = 2; at != nullptr && field < number; ++field) at = strchr(at + 1, ' ');
   uint64_t value = 0;
@@ -123,7 +131,9 @@ void fill_identity(Identity& identity) noexcept {
   identity.has_parent_recording = recording.has_parent_recording;
   read_boot_id(identity.boot_id);
   identity.pid = recording.pid;
-  identity.parent_pid = static_cast<uint32_t>(sys::parent_process_id());
+  const bool in_vfork_child = static_cast<uint32_t>(sys::process_id()) != recording.pid;
+  identity.parent_pid =
+      static_cast<uint32_t>(in_vfork_child ? read_stat_field(kParentField) : sys::parent_process_id());
   identity.pid_namespace = read_pid_namespace();
   identity.process_start_ticks = read_stat_field(kStartTimeField);
   identity.depth_limit = options.depth;

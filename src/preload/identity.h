@@ -28,6 +28,7 @@ void fill_random(void* to, size_t bytes) noexcept;
 [[nodiscard]] uint64_t read_pid_namespace() noexcept;
 
 inline constexpr unsigned kStartTimeField = 22;
+inline constexpr unsigned kParentField = 4;
 
 // Field `number` of /proc/self/stat (proc(5)), for numbers from 3; 0 where it cannot be read.
 [[nodiscard]] uint64_t read_stat_field(unsigned number) noexcept;

@@ -49,6 +49,13 @@ void start_thread(ThreadState& thread) {
 // A fork's child goes on in its parent's random sequence otherwise, in step with its siblings.
 void fork_thread(ThreadState& thread) { thread.random ^= static_cast<uint64_t>(recording.pid) * 0x9E3779B97F4A7C15ull; }
 
+// The gap that was running, too, is the same in all siblings. It has no memory, so it may be drawn anew.
+void draw_gap_anew(ThreadState& thread) {
+  if (thread.started == 0 || recording.options.exact()) return;
+  thread.bytes_until_sample = next_gap_bytes(thread.random, recording.sample_bytes_now());
+  thread.interval_shift = static_cast<uint8_t>(recording.interval_shift.load(std::memory_order_relaxed));
+}
+
 // Under memory pressure the interval doubles, each time another twentieth of the limit is gone.
 void raise_interval_under_pressure() {
   const uint64_t limit = recording.options.max_memory_bytes;
@@ -203,6 +210,13 @@ uint64_t now_ns() noexcept {
   const uint64_t started = region.valid() ? region.header().identity.started_monotonic_ns : 0;
   const uint64_t now = monotonic_coarse_ns();
   return started != 0 && now > started ? now - started : 0;
+}
+
+void record_fork_in_child() noexcept {
+  const KeepErrno keep_errno;
+  if (!notice_fork_in_child()) return;
+  fork_thread(thread_state);
+  if (recording.state.load(std::memory_order_relaxed) == Recording::kOn) draw_gap_anew(thread_state);
 }
 
 bool is_sampled(size_t size) noexcept {

@@ -49,6 +49,9 @@ void match_nothing() noexcept;
 
 // ---- Slow path.
 
+// The fork handler in the child: leaves the parent's recording, and its sequence of samples.
+void record_fork_in_child() noexcept;
+
 // After wants_sample said true: whether this allocation is sampled. Draws the next gap.
 [[nodiscard]] bool is_sampled(size_t size) noexcept;
 

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bit>
@@ -84,7 +85,7 @@ void make_fork_canary() {
     return;
   }
   recording.fork_canary = static_cast<std::atomic<uint32_t>*>(page);
-  recording.fork_canary->store(1, std::memory_order_relaxed);
+  recording.fork_canary->store(Recording::kNoticed, std::memory_order_relaxed);
 }
 
 void prepare() {
@@ -159,6 +160,12 @@ Region make_region_somewhere(char (&path)[sizeof(Identity::region_path)]) {
   }
   path[0] = '\0';  // No room there, or no right to it: private memory, which still reaches the stream.
   return make_region_of(path, most_bytes);
+}
+
+// Not by sched_yield, which would starve whom we wait for where our priority is a real-time one.
+void wait_briefly() {
+  const timespec briefly{0, 50'000};
+  system_call(SYS_nanosleep, sys::as_long(&briefly), 0);
 }
 
 Region make_recording() {
@@ -256,7 +263,9 @@ void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept {
   final_snapshot(SnapshotKind::kExit, end, false);
 }
 
-void forget_parents_region() noexcept {
+namespace {
+
+void forget_parents_region() {
   const Region parents = recording.region();
   if (parents.valid()) {
     RegionHeader& header = parents.header();
@@ -284,14 +293,32 @@ void forget_parents_region() noexcept {
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
   (void)call_aside(leave_parents_stream);
   recording.pid = static_cast<uint32_t>(sys::process_id());
+  uint64_t seed = recording.base_seed ^ uint64_t { recording.pid } << 32;  // Not in step with its siblings.
+  recording.base_seed = next_random(seed);
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
   recording.forget_loaded_code();
   live_filter.forget_builder();
-  if (recording.fork_canary != nullptr) recording.fork_canary->store(1, std::memory_order_release);
 }
 
+}  // namespace
+
 bool notice_fork() noexcept {
-  if (recording.fork_canary == nullptr || recording.fork_canary->load(std::memory_order_acquire) != 0) return false;
+  std::atomic<uint32_t>* canary = recording.fork_canary;
+  if (canary == nullptr || canary->load(std::memory_order_acquire) == Recording::kNoticed) return false;
+  const sys::SignalsBlocked blocked;  // Half-way there is no region that a handler could record to.
+  uint32_t state = Recording::kUnnoticed;
+  if (!canary->compare_exchange_strong(state, Recording::kNoticing, std::memory_order_acq_rel)) {
+    while (canary->load(std::memory_order_acquire) != Recording::kNoticed) wait_briefly();  // Another thread is at it.
+    return false;
+  }
+  forget_parents_region();
+  canary->store(Recording::kNoticed, std::memory_order_release);
+  return true;
+}
+
+bool notice_fork_in_child() noexcept {
+  if (recording.fork_canary != nullptr) return notice_fork();
+  const sys::SignalsBlocked blocked;
   forget_parents_region();
   return true;
 }

@@ -55,6 +55,7 @@ struct Recording {
   bool has_recording_id = false;
   bool has_parent_recording = false;
   uint8_t parent_recording_id[16] = {};
+  enum Canary : uint32_t { kUnnoticed, kNoticing, kNoticed };
   std::atomic<uint32_t>* fork_canary = nullptr;  // On a page of its own that a fork's child sees as zero.
 
   [[nodiscard]] Region region() const noexcept { return Region(region_base.load(std::memory_order_acquire)); }
@@ -87,12 +88,13 @@ void give_back_address_space() noexcept;
 // Leaves a stream that says why nothing is recorded here.
 void leave_stub(uint32_t not_observed_reason, const char* detail) noexcept;
 
-// In the child of a fork, before anything else runs there: it must not write to its parent's region, nor may a hook
-// that the fork interrupted. Takes no memory for tables; the child's own region is made at its first record.
-void forget_parents_region() noexcept;
-
-// A fork that ran no handlers (raw clone) is noticed here: true if this is a child that has not been told.
+// In the child of a fork, before anything else runs there, if it can be: it must not write to its parent's region, nor
+// may a hook that the fork interrupted. A signal handler may come first, and a fork that runs no handlers (raw clone)
+// is noticed by whichever thread records next: true if it was here and now that the child left its parent's region.
+// Takes no memory for tables; the child's own region is made at its first record.
 [[nodiscard]] bool notice_fork() noexcept;
+// The same where nobody can tell (a kernel before 4.14): by a fork handler, which is only called in a child.
+[[nodiscard]] bool notice_fork_in_child() noexcept;
 
 // Adds to the region's loss counters, or to those that wait for a region.
 void count_loss(LossKind kind, uint64_t by = 1) noexcept;
