@@ -46,7 +46,7 @@ class ProcessTest(matrix.MatrixTest):
 
 
 class Forks(ProcessTest):
-    FORKS = 10_000 if LONG else 250
+    FORKS = 10_000 if LONG else 200
     limit_seconds = 3000 if LONG else 120
 
     def test_forks_amid_dlopen(self):
@@ -60,6 +60,9 @@ class Forks(ProcessTest):
 
     def test_generations(self):
         self.check_processes("generations")
+
+    def test_siblings(self):
+        self.assertIsNotNone(self.check("siblings")[matrix.OFTEN_SAMPLED], "no child took a sample")
 
 
 class Children(ProcessTest):
@@ -94,6 +97,22 @@ class Children(ProcessTest):
 
     def test_clone_as_vfork(self):
         self.check_kind("clone VM VFORK", 1)
+
+    CHILDREN = 2000 if LONG else 80
+
+    def test_raw_child_with_threads(self):
+        report = self.check_processes("raw_child_with_threads", self.CHILDREN)[matrix.EXACT]
+        self.assertEqual(len(report["processes"]), self.CHILDREN + 1)
+
+    def test_signalled_at_birth(self):
+        for how in ([], ["raw"]):
+            report = self.check_processes("signalled_at_birth", self.CHILDREN, *how)[matrix.EXACT]
+            self.assertEqual(len(report["processes"]), self.CHILDREN + 1)
+            self.assertEqual({process["ended"] for process in report["processes"]}, {"exit"})
+
+    def test_vfork_first(self):
+        process, = self.check_processes("vfork_first")[matrix.EXACT]["processes"]
+        self.assertEqual((process["ppid"], process["ended"]), (os.getpid(), "exit"))
 
 
 class Lives(ProcessTest):
