@@ -43,6 +43,14 @@ const char* describe_reason(proto::NotObserved::Reason reason) {
   }
 }
 
+// What setproctitle(3) leaves of the arguments that it wrote over: words without a letter, where there are several. A
+// single one may have been given.
+void drop_overwritten_words(std::vector<std::string>& command) {
+  const auto last =
+      std::find_if(command.rbegin(), command.rend(), [](const std::string& word) { return !word.empty(); });
+  if (last - command.rbegin() > 1) command.erase(last.base(), command.end());
+}
+
 // What the snapshots say about the end, and about themselves.
 void add_last_words(const ProcessRecording& process, ProcessSummary& summary) {
   summary.snapshots = process.snapshots().size();
@@ -96,6 +104,7 @@ ProcessSummary summarize(const ProcessRecording& process, bool replaced) {
   summary.parent_pid = header.parent_pid();
   summary.executable = header.executable();
   summary.command.assign(header.command().begin(), header.command().end());
+  drop_overwritten_words(summary.command);
   summary.sample_bytes = process.sample_bytes();
   summary.ended = ended_of(process, replaced);
   if (process.end()) {

@@ -3,6 +3,8 @@
 #include "leaks/profile.h"
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+#include <absl/hash/hash.h>
 
 #include <algorithm>
 #include <limits>
@@ -58,6 +60,7 @@ struct SiteUnderWay {
   double shown_live_bytes = -1;
   double shown_alloc_bytes = -1;
   const ProcessRecording* last_process = nullptr;
+  absl::flat_hash_set<size_t> stacks;  // Hashes of those that are told apart by a reader: one may be in many processes.
 };
 
 // Memory: besides what is counted for a site, that of a trace, not of its depth. Only which trace is shown is noted;
@@ -78,6 +81,7 @@ class SiteMerger {
       if (trace.counters.alloc_blocks() == 0) continue;
       const Stack stack = stack_of(process, modules, trace);
       SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
+      under_way.stacks.insert(absl::HashOf(stack));
       add_trace(under_way, process, modules, trace, shift_ns);
       if (span) under_way.site.growth += growth_in(*span, process, trace);
       if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(trace, stack)) ++cut_traces_;
@@ -126,10 +130,9 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const ProcessRecording& proc
   Site& site = under_way.site;
   const Activity activity = activity_of(trace.counters, process.exact());
   const uint64_t first_ns = trace.first_allocated_ns + shift_ns;
-  site.first_allocated_ns = site.traces == 0 ? first_ns : std::min(site.first_allocated_ns, first_ns);
+  site.first_allocated_ns = under_way.shown == nullptr ? first_ns : std::min(site.first_allocated_ns, first_ns);
   site.last_allocated_ns = std::max(site.last_allocated_ns, trace.counters.last_allocated_ns() + shift_ns);
   site.activity += activity;
-  ++site.traces;
   if (under_way.last_process != &process) ++site.processes;
   under_way.last_process = &process;
   for (const uint32_t id : trace.counters.thread_name_ids()) under_way.thread_names.insert(process.thread_name(id));
@@ -202,6 +205,7 @@ std::vector<Site> SiteMerger::take_ranked() {
   for (auto& [fingerprint, under_way] : sites_) {
     show_stack(under_way.site, *under_way.shown_process, *under_way.shown_modules, *under_way.shown);
     under_way.thread_names.erase("");
+    under_way.site.traces = under_way.stacks.size();
     under_way.site.thread_names.assign(under_way.thread_names.begin(), under_way.thread_names.end());
     sites.push_back(std::move(under_way.site));
   }

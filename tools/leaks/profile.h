@@ -45,7 +45,7 @@ struct Site : ShownStack {
   uint64_t last_allocated_ns = 0;
   std::vector<std::string> thread_names;  // Sorted.
   bool more_thread_names = false;
-  size_t traces = 0;
+  size_t traces = 0;  // Stacks that can be told apart; one that is in several processes counts once.
   size_t processes = 0;
 };
 

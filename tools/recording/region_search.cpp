@@ -67,7 +67,9 @@ std::vector<RegionFacts> regions_of(const std::string& directory, const std::str
     if (place.empty() || is_same_directory(wanted, place)) continue;
     for (RegionFacts& region : regions_in(place).regions) {
       const fs::path recorded = fs::path(region.identity.stream_path).parent_path();
-      if (region.ready && is_same_directory(recorded, wanted)) found.push_back(std::move(region));
+      // A relative path is that of a process without a working directory: ours has nothing to do with it.
+      if (!region.ready || !recorded.is_absolute()) continue;
+      if (is_same_directory(recorded, wanted)) found.push_back(std::move(region));
     }
   }
   std::erase_if(found, [](const RegionFacts& region) { return !region.ready; });
