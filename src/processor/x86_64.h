@@ -120,4 +120,51 @@ __attribute__((noinline)) inline void call_on_stack(void (*function)(void*), voi
         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
+// What a signal handler returns to (rt_sigreturn), which rt_sigaction wants to be told here: SA_RESTORER.
+inline constexpr unsigned long kSignalRestorerFlag = 0x04000000;
+__attribute__((naked)) inline void return_from_signal() noexcept {
+  __asm__ volatile(
+      "movl $15, %eax\n\t"
+      "syscall");
+}
+
+// A stopped thread's registers as the kernel lays them out: NT_PRSTATUS of ptrace(2) is struct user_regs_struct, and a
+// signal's frame has an mcontext_t within its ucontext_t. In words; bit n of a mask: word n may be an address.
+inline constexpr unsigned kPtraceWords = 27;
+inline constexpr unsigned kPtraceStackPointer = 19;
+inline constexpr unsigned kPtraceThreadPointer = 21;
+inline constexpr uint32_t kPtraceAddresses = 0x7FFF | 1u << 16 | 1u << 19 | 1u << 21 | 1u << 22;
+inline constexpr unsigned kFrameFirstWord = 5;  // Of gregs, in ucontext_t.
+inline constexpr unsigned kFrameWords = 17;     // r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
+inline constexpr unsigned kFrameStackPointer = 15;
+inline constexpr unsigned kFrameVectorState = 28;      // Where ucontext_t points to the XSAVE area.
+inline constexpr unsigned kGetThreadPointer = 0x1003;  // arch_prctl(2): ARCH_GET_FS.
+
+// The XSAVE area (Intel SDM 1, 13.4), as ptrace and a signal's frame hold it: xmm at byte 160, the header at 512, ymm
+// and more from 576 on. Tile data, behind all that, holds no addresses.
+inline constexpr unsigned kVectorRegisterSet = 0x202;  // NT_X86_XSTATE.
+inline constexpr size_t kVectorStateBytes = 2752;
+inline constexpr size_t kMostVectorWords = (256 + kVectorStateBytes - 576) / sizeof(uint64_t);
+
+// Calls visit(word) for each 8 bytes of the vector registers that are in use. `area` has `bytes`, aligned to 8.
+template <typename Visit>
+void for_each_vector_word(const void* area, size_t bytes, Visit visit) noexcept {
+  const auto* words = static_cast<const uint64_t*>(area);
+  const size_t last = (bytes < kVectorStateBytes ? bytes : kVectorStateBytes) / sizeof(uint64_t);
+  // XSTATE_BV: the other components are as after a reset, and what the area holds of them may be anything.
+  const uint64_t in_use = last > 64 ? words[64] : 2;
+  constexpr size_t kXmm = 160 / 8, kXmmEnd = 416 / 8, kYmm = 576 / 8, kYmmEnd = 832 / 8;
+  for (size_t i = kXmm; (in_use & 2) != 0 && i < kXmmEnd && i < last; ++i) visit(words[i]);
+  for (size_t i = kYmm; (in_use & 4) != 0 && i < kYmmEnd && i < last; ++i) visit(words[i]);
+  for (size_t i = kYmmEnd; (in_use & 0xE0) != 0 && i < last; ++i) visit(words[i]);
+}
+
+// Bytes of the XSAVE area in a signal's frame, by what the kernel says behind the legacy part of it.
+inline size_t vector_state_bytes_in_frame(const void* area) noexcept {
+  constexpr size_t kSoftwareBytes = 464, kLegacyBytes = 512;
+  constexpr uint32_t kMagic = 0x46505853;
+  const auto* software = reinterpret_cast<const uint32_t*>(static_cast<const char*>(area) + kSoftwareBytes);
+  return software[0] == kMagic ? software[4] : kLegacyBytes;
+}
+
 }  // namespace seep
