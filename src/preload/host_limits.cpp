@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The host limits its own address space, after we have kept some for the region: what is kept and not used counts, and
-// would be missing for the host's own memory. So it is given back first. (The limit that was there at the start is
-// looked at when the region is made.) Runs inside the host, any thread. Must never change what the functions do.
+// The host limits its own memory. What we keep of address space for the region and do not use counts, and would be
+// missing for the host: it is given back. And a process that has recorded nothing yet makes its region before, since it
+// may not be able to afterwards, and what is lost then must be counted somewhere. (The limits that were there at the
+// start are looked at when the region is made.) Runs inside the host, any thread. Must never change what the functions
+// do.
 #include <sys/resource.h>
 
 #include <cerrno>
@@ -31,6 +33,14 @@ Function next_function(std::atomic<Function>& next, const char* symbol) {
   return function;
 }
 
+bool is_of_memory(int resource) { return resource == RLIMIT_AS || resource == RLIMIT_DATA; }
+
+void before(int resource) {
+  const int saved = errno;
+  if (is_of_memory(resource)) seep::make_region_ahead();
+  errno = saved;
+}
+
 // After a call that succeeded: asks what is, since the arguments may be gone.
 int after(int resource, int result) {
   const int saved = errno;
@@ -52,17 +62,21 @@ SEEP_HOOK int host_prlimit(pid_t pid, int resource, const void* limit, void* old
 SEEP_HOOK int host_prlimit64(pid_t pid, int resource, const void* limit, void* old) __asm__("prlimit64");
 
 int host_setrlimit(int resource, const void* limit) {
+  before(resource);
   return after(resource, next_function(next_set, "setrlimit")(resource, limit));
 }
 
 int host_setrlimit64(int resource, const void* limit) {
+  before(resource);
   return after(resource, next_function(next_set64, "setrlimit64")(resource, limit));
 }
 
 int host_prlimit(pid_t pid, int resource, const void* limit, void* old) {
+  if (limit != nullptr) before(resource);
   return after(limit == nullptr ? -1 : resource, next_function(next_change, "prlimit")(pid, resource, limit, old));
 }
 
 int host_prlimit64(pid_t pid, int resource, const void* limit, void* old) {
+  if (limit != nullptr) before(resource);
   return after(limit == nullptr ? -1 : resource, next_function(next_change64, "prlimit64")(pid, resource, limit, old));
 }

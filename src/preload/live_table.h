@@ -40,6 +40,11 @@ class LiveTable {
 
   void set_first_buckets_log2(unsigned value) noexcept { first_buckets_log2_ = value; }  // Before the first insert.
 
+  // Takes the memory of the first table now, while it can be had.
+  void make_first_table() noexcept {
+    if (level_count_.load(std::memory_order_acquire) == 0) (void)add_level(0);
+  }
+
   // kReplaced: the address was still here, its free was missed; `old` is what stood there.
   [[nodiscard]] Insert insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept;
   [[nodiscard]] bool remove(uintptr_t address, LiveEntry& entry) noexcept;

@@ -243,6 +243,16 @@ Region open_region() noexcept {
   return region;
 }
 
+void make_region_ahead() noexcept {
+  if (!prepare_recording()) return;
+  (void)notice_fork();
+  if (static_cast<uint32_t>(sys::process_id()) != recording.pid || !open_region().valid()) return;
+  recording.live.make_first_table();
+  unsigned index;
+  const auto sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  if (recording.scratches.acquire(thread_state, sp, index) != nullptr) recording.scratches.release(index);
+}
+
 void give_back_address_space() noexcept {
   // A fork's child still has its parent's, as long as it has none of its own.
   const Region region = notice_fork() || recording.inherited_base != nullptr ? open_region() : recording.region();

@@ -82,6 +82,10 @@ extern constinit Recording recording;
 // The region, made if this is the first record. An invalid one where that fails.
 [[nodiscard]] Region open_region() noexcept;
 
+// Where something is about to come after which no region could be made any more, and no memory taken: makes it, and
+// takes what the first records need. A region that stays empty leaves nothing.
+void make_region_ahead() noexcept;
+
 // The host has limited its address space: gives back what the region keeps and does not need yet.
 void give_back_address_space() noexcept;
 

@@ -132,6 +132,14 @@ bool is_own_process() {
   return sys::failed(pid) || static_cast<uint32_t>(pid) == recording.pid;
 }
 
+// A region that was made ahead, of a process that sampled nothing and lost nothing: it leaves nothing.
+bool holds_nothing(const RegionHeader& header) {
+  if (recording.options.exact() || header.identity.not_observed_reason != 0) return false;
+  uint64_t losses = header.stream.now.inode;  // Or a stream that is there already.
+  for (const auto& loss : header.loss) losses += loss.load(std::memory_order_relaxed);
+  return losses == 0 && header.trace_count.load(std::memory_order_relaxed) == 0;
+}
+
 // Under `seep run` that takes them, from outside; and should it end before us, we do.
 uint64_t own_interval_ns() {
   const uint64_t interval_ns = recording.options.interval_ns;
@@ -182,6 +190,11 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
   header.has_end.store(1, std::memory_order_release);
   if (!become_owner(header, kMostWaits) && !take_over_from_dead(header)) return false;
   if (ended.exchange(1, std::memory_order_relaxed) != 0) return false;
+  if (kind == SnapshotKind::kExit && holds_nothing(header)) {
+    header.closed.store(1, std::memory_order_release);
+    if (header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);
+    return true;
+  }
   Job job{region, kind, &end, false};
   run_on_own_stack(job);
   if (job.written) {
@@ -206,7 +219,8 @@ void close_gate(const SystemGate::Denied& denied, bool all_threads) noexcept {
   bool harms = false;
   for (const unsigned number : kNeeded) harms = harms || (denied.bits[number / 64] >> number % 64 & 1) != 0;
   // Also where nothing was recorded yet: what will be has to go somewhere.
-  const Region region = harms && recording.state.load() == Recording::kOn ? open_region() : Region();
+  if (harms) make_region_ahead();
+  const Region region = harms ? recording.region() : Region();
   if (!region.valid()) return system_gate.close(denied);
   const sys::SignalsBlocked blocked;
   RegionHeader& header = region.header();
