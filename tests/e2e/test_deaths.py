@@ -475,6 +475,15 @@ class TornCopy(ToldTest):
             copies.append((elsewhere, Between(before, copy.deepcopy(told))))
         return copies
 
+    def stop(self):
+        """Until each of its threads stands still."""
+        os.kill(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 30
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+            self.assertLess(time.monotonic(), deadline, "a thread does not stop")
+            time.sleep(0.001)
+
     def contents(self, recording):
         return {file: extents(file) for file in [*recording.glob("*.seep"), *left_regions(self.pid)]}
 
@@ -483,7 +492,7 @@ class TornCopy(ToldTest):
         recording = self.new_recording_path()
         self.start_alone(recording, interval, 11)
         copies = self.copies_while_running(recording, generator)
-        os.kill(self.pid, signal.SIGSTOP)
+        self.stop()
         self.pipe.read_some()
         stopped = self.contents(recording)
         whole = [self.check_copy(elsewhere, between, f"{elsewhere}, while it runs") for elsewhere, between in copies]

@@ -25,7 +25,10 @@ static void be_child(int signal_number, int ready) {
     else free(block);
   }
   process_truth(getpid(), "allocate_in_child", kBlocks, kBlocks * kBytes, kKept, kKept * kBytes);
-  if (signal_number != kByParent) raise(signal_number);
+  if (signal_number != kByParent) {
+    signal(signal_number, SIG_DFL);  // Who started this may have had it ignored, as nohup does.
+    raise(signal_number);
+  }
   if (write(ready, "", 1) != 1) _exit(1);
   for (;;) pause();
 }
