@@ -4,6 +4,7 @@ import collections
 import copy
 import json
 import os
+import pathlib
 import random
 import signal
 import struct
