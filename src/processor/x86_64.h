@@ -106,6 +106,14 @@ inline uintptr_t stack_pointer() noexcept {
 // The address of the thread's control block, which glibc lays at the high end of a thread's stack.
 inline uintptr_t thread_pointer() noexcept { return reinterpret_cast<uintptr_t>(__builtin_thread_pointer()); }
 
+// Bytes below the stack pointer that a function may use without moving it (System V ABI for x86-64, 3.2.2).
+inline constexpr size_t kRedZoneBytes = 128;
+
+// glibc's thread control block, in bytes from the thread pointer (tcbhead_t): a pointer to itself stands at two places,
+// and between them one to the thread's DTV, which points this far behind the start of the block it was allocated as.
+inline constexpr size_t kControlBlockSelf = 0, kControlBlockSelfAgain = 16, kControlBlockDtv = 8;
+inline constexpr size_t kDtvOffset = 16;
+
 // Calls function(argument) with the stack pointer at `top` (aligned to 16), and comes back to this stack.
 __attribute__((noinline)) inline void call_on_stack(void (*function)(void*), void* argument, void* top) noexcept {
   register long saved __asm__("rbx");

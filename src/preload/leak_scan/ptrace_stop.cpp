@@ -119,7 +119,10 @@ void PtraceStop::help() noexcept {
     return enter(kRefused);
   }
   enter(kStopped);
-  while (phase_.load(std::memory_order_acquire) == kStopped) wait_while(phase_, kStopped, 1'000'000'000);
+  while (phase_.load(std::memory_order_acquire) == kStopped) {
+    wait_while(phase_, kStopped, kSliceNs);
+    listen_again();
+  }
   let_go();
   phase_.store(kResumed, std::memory_order_release);
 }
@@ -207,15 +210,24 @@ void PtraceStop::read_registers(StoppedThread& thread) noexcept {
     thread.keep_vectors(vectors, into.iov_len);
     break;
   }
+  if (thread.taken_signal == 0) trace(PTRACE_LISTEN, thread.tid);
   thread.state.store(StopState::kStopped, std::memory_order_release);
 }
 
+// A thread that listens stands as still as one that does not, but takes part when job control stops the process: else
+// the shell would wait until our caller, which is stopped by then, lets go.
+void PtraceStop::listen_again() noexcept {
+  int status = 0;
+  for (long tid; (tid = system_call(SYS_wait4, -1, sys::as_long(&status), WNOHANG | __WALL)) > 0;) {
+    trace(PTRACE_LISTEN, tid);
+  }
+}
+
+// The others go on when the helper ends, all at once.
 void PtraceStop::let_go() noexcept {
   for (uint32_t i = 0; i < threads_.size(); ++i) {
     const StoppedThread& thread = threads_[i];
-    if (thread.state.load(std::memory_order_relaxed) == StopState::kStopped) {
-      trace(PTRACE_DETACH, thread.tid, 0, thread.taken_signal);
-    }
+    if (thread.taken_signal != 0) trace(PTRACE_DETACH, thread.tid, 0, thread.taken_signal);
   }
 }
 

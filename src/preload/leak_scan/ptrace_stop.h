@@ -49,6 +49,7 @@ class PtraceStop {
   void collect_from(uint32_t first) noexcept;
   void collect(StoppedThread& thread) noexcept;
   void read_registers(StoppedThread& thread) noexcept;
+  void listen_again() noexcept;
   void let_go() noexcept;
   void enter(Phase phase) noexcept;
 

@@ -140,9 +140,10 @@ inline void let_time_pass(int milliseconds = 5) {
 inline int in_child(const std::function<void()>& check) {
   const pid_t child = fork();
   if (child == 0) {
+    const bool had_failed = ::testing::Test::HasFailure();
     alarm(60);
     check();
-    _exit(::testing::Test::HasFailure() ? 1 : 0);
+    _exit(::testing::Test::HasFailure() && !had_failed ? 1 : 0);
   }
   int status = -1;
   while (waitpid(child, &status, 0) == -1 && errno == EINTR) {

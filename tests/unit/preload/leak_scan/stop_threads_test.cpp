@@ -386,6 +386,42 @@ TEST_P(StopThreads, TwoThatStopDoNotStopEachOther) {
   for (std::thread& thread : scanners) thread.join();
 }
 
+// Ctrl-Z while threads are stopped: the shell hears of it at once, and `fg` works.
+TEST_P(StopThreads, JobControlStopsAndContinuesTheProcessMeanwhile) {
+  int told[2], go_on[2];
+  ASSERT_EQ(pipe(told), 0);
+  ASSERT_EQ(pipe(go_on), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    static const CountingThreads threads(3);
+    static Scanner scanner;
+    std::vector<uint64_t> before(3), after(3);
+    char byte = 'x';
+    if (!scanner.stop(GetParam().options).everyone()) _exit(1);
+    threads.read(before);
+    if (write(told[1], &byte, 1) != 1 || read(go_on[0], &byte, 1) != 1) _exit(2);
+    threads.read(after);
+    _exit(!scanner.threads.resume() ? 3 : before != after ? 4 : threads.all_go_on() ? 0 : 5);
+  }
+  char byte;
+  ASSERT_EQ(read(told[0], &byte, 1), 1);
+  for (int i = 0; i < 3; ++i) {
+    int status = 0;
+    kill(child, SIGSTOP);
+    EXPECT_TRUE(comes_true([&] { return waitpid(child, &status, WUNTRACED | WNOHANG) == child; }));
+    EXPECT_TRUE(WIFSTOPPED(status));
+    kill(child, SIGCONT);
+    EXPECT_TRUE(comes_true([&] { return waitpid(child, &status, WCONTINUED | WNOHANG) == child; }));
+    EXPECT_TRUE(WIFCONTINUED(status));
+  }
+  ASSERT_EQ(write(go_on[1], "x", 1), 1);
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  for (const int fd : {told[0], told[1], go_on[0], go_on[1]}) close(fd);
+}
+
 // Threads that end while others are stopped are not waited for, nor a leader that is dead already.
 TEST_P(StopThreads, ADeadLeaderIsNoProblem) {
   const StopOptions options = GetParam().options;
