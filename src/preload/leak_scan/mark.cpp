@@ -132,8 +132,13 @@ void Marker::hit(uint32_t number, uint64_t word, uint64_t tag, const Word* place
   if (word >= block.pointed_end()) return hit_end(number, word, false, definite, place);
   const bool is_start = word == block.start();
   // It may as well be the end of an empty array before it, where the allocator leaves no gap: that may not be lost.
-  if (is_start && number > 0) hit_end(number - 1, word, true, false, place);
+  if (is_start && number > 0 && may_change(number - 1)) hit_end(number - 1, word, true, false, place);
   touch(number, word, is_start, definite, place);
+}
+
+// Whether a pointer that does not make it reachable says something new about the block.
+bool Marker::may_change(uint32_t number) const noexcept {
+  return phase_ == Phase::kFollow ? verdict(number) == follow_from_ : verdict(number) == Verdict::kUnreached;
 }
 
 void Marker::hit_end(uint32_t number, uint64_t word, bool is_start_of_next, bool definite, const Word* place) noexcept {

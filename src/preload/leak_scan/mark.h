@@ -22,7 +22,7 @@
 // Sampled mode: only some blocks are known, so there are no chains. All memory is given as roots; a block is `definite`
 // when no aligned word outside it points into it, and `live` otherwise.
 //
-// Runs inside the host while its other threads stand still, or in a copy of it; one thread. A Marker has 12 KiB: not
+// Runs inside the host while its other threads stand still, or in a copy of it; one thread. A Marker has 6 KiB: not
 // for a small stack. Must not recurse, write to the program's memory, or allocate but through PrivateMemory.
 #pragma once
 
@@ -106,6 +106,7 @@ class Marker {
   void scan_block(uint32_t block) noexcept;
   void resolve() noexcept;
   void hit(uint32_t number, uint64_t word, uint64_t tag, const Word* place) noexcept;
+  [[nodiscard]] bool may_change(uint32_t number) const noexcept;
   void hit_end(uint32_t number, uint64_t word, bool is_start_of_next, bool definite, const Word* place) noexcept;
   void touch(uint32_t number, uint64_t word, bool is_start, bool definite, const Word* place) noexcept;
   void reach(uint32_t number, uint64_t word, bool is_start, bool definite) noexcept;

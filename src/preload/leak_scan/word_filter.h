@@ -18,7 +18,7 @@ using Word = uint64_t __attribute__((may_alias));
 
 // Room for words that were found, in the order of their places. It must take kSlack more than are asked for.
 struct FoundWords {
-  static constexpr unsigned kEnough = 256;
+  static constexpr unsigned kEnough = 64;  // What is asked for ahead, for so many, fits the first-level cache.
   static constexpr unsigned kSlack = 8;
   uint64_t word[kEnough + kSlack];
   const Word* place[kEnough + kSlack];  // Where it stood; not filled by gather<false>.

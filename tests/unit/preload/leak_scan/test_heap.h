@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <vector>
 
@@ -38,8 +39,12 @@ class TestHeap {
     blocks.push_back({start, size});
     return start;
   }
-  static void write(uint64_t address, uint64_t word) { *reinterpret_cast<uint64_t*>(address) = word; }
-  static uint64_t read(uint64_t address) { return *reinterpret_cast<const uint64_t*>(address); }
+  static void write(uint64_t address, uint64_t word) { memcpy(reinterpret_cast<void*>(address), &word, sizeof word); }
+  static uint64_t read(uint64_t address) {
+    uint64_t word;
+    memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
+    return word;
+  }
   void root(uint64_t word) { roots.push_back(word); }
 
   uint64_t start() const { return start_; }
