@@ -125,7 +125,7 @@ RootsResult RootSet::collect(const RootRequest& request) noexcept {
   return RootsResult::kDone;
 }
 
-RootsResult RootSet::find_touched() noexcept {
+RootsResult RootSet::find_touched(Deadline deadline) noexcept {
   roots_.clear();
   readable_.clear();
   gaps_.unread = {};
@@ -135,15 +135,19 @@ RootsResult RootSet::find_touched() noexcept {
   uint64_t next = 0, from = 0;
   while (next < mappings_.size()) {
     uint64_t runs = 0;
+    bool out_of_time = false;
     aside_.call([&] {
-      TouchedPages touched(buffers, gaps_.unread);
-      for (; next < mappings_.size() && touched.runs() < TouchedPages::kRuns; ++next, from = 0) {
+      TouchedPages touched(buffers, gaps_.unread, deadline);
+      for (; next < mappings_.size() && touched.runs() < TouchedPages::kRuns && !touched.out_of_time();
+           ++next, from = 0) {
         const Mapping& mapping = mappings_[next];
         from = touched.find(mapping, next, std::max(from, mapping.start));
         if (from < mapping.end) break;
       }
       runs = touched.runs();
+      out_of_time = touched.out_of_time();
     });
+    if (out_of_time) return RootsResult::kOutOfTime;
     for (uint64_t i = 0; i < runs; ++i) {
       if (!sweep.add(buffers.runs[i])) return RootsResult::kNoMemory;
     }

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 
+#include "preload/leak_scan/block_index.h"
 #include "preload/leak_scan/growing_array.h"
 #include "preload/leak_scan/heap_pages.h"
 #include "preload/leak_scan/kernel_words.h"
@@ -49,7 +50,7 @@ struct Root {
   Kind kind;
 };
 
-enum class RootsResult : uint8_t { kDone, kNoMaps, kNoMemory };
+enum class RootsResult : uint8_t { kDone, kNoMaps, kNoMemory, kOutOfTime };
 
 // What of the picture is missing.
 struct RootGaps {
@@ -74,7 +75,7 @@ class RootSet {
         readable_(memory) {}
 
   [[nodiscard]] RootsResult collect(const RootRequest& request) noexcept;
-  [[nodiscard]] RootsResult find_touched() noexcept;
+  [[nodiscard]] RootsResult find_touched(Deadline deadline = {}) noexcept;
 
   // After find_touched. Sorted, not overlapping; every word of the roots may be read.
   [[nodiscard]] const GrowingArray<Root>& roots() const noexcept { return roots_; }

@@ -41,12 +41,25 @@ bool ThreadStacks::read_control_block(uint64_t address, uint64_t end) noexcept {
   return block_.word_count > kHeaderWords && block_.words[kSelf] == address && block_.words[kSelfAgain] == address;
 }
 
+// A guard, the stack above it, and a few more for programs that protect parts of their stacks.
+bool ThreadStacks::is_mapped_throughout(uint64_t start, uint64_t end) const noexcept {
+  constexpr int kMostMappings = 16;
+  const Mapping* mapping = mapping_of(start);
+  for (int i = 0; i < kMostMappings && mapping != nullptr; ++i) {
+    if (end < mapping->end) return true;
+    const Mapping* next = mapping + 1;
+    mapping = next != mappings_.end() && next->start == mapping->end ? next : nullptr;
+  }
+  return false;
+}
+
 // The piece of memory that the control block lies at the high end of.
 bool ThreadStacks::find_stack(Range& stack) const noexcept {
   for (size_t i = kHeaderWords; i + 1 < block_.word_count; ++i) {
     const uint64_t start = block_.words[i], bytes = block_.words[i + 1], end = start + bytes;
     if (start == 0 || start >= block_.address || end <= block_.address || end < start) continue;
-    if (end - block_.address > kMostControlBytes) continue;
+    // Two numbers may fit by chance: a tid, and a pointer into this block.
+    if (end - block_.address > kMostControlBytes || !is_mapped_throughout(start, block_.address)) continue;
     stack = {start, end};
     return true;
   }

@@ -50,6 +50,7 @@ class ThreadStacks {
   };
 
   [[nodiscard]] const Mapping* mapping_of(uint64_t address) const noexcept;
+  [[nodiscard]] bool is_mapped_throughout(uint64_t start, uint64_t end) const noexcept;
   [[nodiscard]] bool is_live(uint64_t thread_pointer) const noexcept;
   [[nodiscard]] bool read_control_block(uint64_t address, uint64_t end) noexcept;
   [[nodiscard]] bool find_stack(Range& stack) const noexcept;

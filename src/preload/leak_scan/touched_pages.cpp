@@ -33,11 +33,12 @@ bool system_has_swapped() {
 
 }  // namespace
 
-TouchedPages::TouchedPages(Buffers& buffers, UnreadBytes& unread) noexcept
+TouchedPages::TouchedPages(Buffers& buffers, UnreadBytes& unread, Deadline deadline) noexcept
     : buffers_(buffers),
       unread_(unread),
       pagemap_(sys::open("/proc/thread-self/pagemap", O_RDONLY)),
-      swap_in_use_(system_has_swapped()) {
+      swap_in_use_(system_has_swapped()),
+      deadline_(deadline) {
   uint64_t walked_to;
   can_scan_ = !sys::failed(pagemap_) && !sys::failed(ask_scan(0, 0, 0, 0, walked_to));
 }
@@ -80,7 +81,7 @@ uint64_t TouchedPages::find_private(const Mapping& mapping, uint64_t from) noexc
   const bool has_pagemap = !sys::failed(pagemap_);
   if (has_pagemap && (of_file || swap_in_use_)) return find_in_pagemap(from, mapping.end, own_pages_only);
   if (own_pages_only) return mapping.end;
-  while (from < mapping.end && has_room()) {
+  while (from < mapping.end && may_go_on()) {
     uint64_t resident_bytes = 0;
     const uint64_t end = std::min(mapping.end, from + kChunkBytes);
     const uint64_t reached = find_resident(from, end, resident_bytes);
@@ -93,7 +94,7 @@ uint64_t TouchedPages::find_private(const Mapping& mapping, uint64_t from) noexc
 
 // What is in memory, by mincore(2).
 uint64_t TouchedPages::find_resident(uint64_t from, uint64_t end, uint64_t& resident_bytes) noexcept {
-  while (from < end && has_room()) {
+  while (from < end && may_go_on()) {
     const uint64_t chunk_end = std::min(end, from + kChunkBytes);
     const uint64_t pages = (chunk_end - from) / kPageBytes;
     const long result = system_call(SYS_mincore, static_cast<long>(from), static_cast<long>(chunk_end - from),
@@ -119,7 +120,7 @@ uint64_t TouchedPages::find_resident(uint64_t from, uint64_t end, uint64_t& resi
 }
 
 uint64_t TouchedPages::find_in_pagemap(uint64_t from, uint64_t end, bool own_pages_only) noexcept {
-  while (from < end && has_room()) {
+  while (from < end && may_go_on()) {
     const uint64_t reached =
         can_scan_ ? scan_pagemap(from, end, own_pages_only) : read_pagemap(from, end, own_pages_only);
     if (reached <= from) {

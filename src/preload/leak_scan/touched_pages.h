@@ -19,6 +19,7 @@
 
 #include <cstdint>
 
+#include "preload/leak_scan/block_index.h"
 #include "preload/leak_scan/memory_map.h"
 #include "preload/leak_scan/ranges.h"
 
@@ -49,20 +50,26 @@ class TouchedPages {
     TouchedRun runs[kRuns];
   };
 
-  TouchedPages(Buffers& buffers, UnreadBytes& unread) noexcept;
+  TouchedPages(Buffers& buffers, UnreadBytes& unread, Deadline deadline) noexcept;
   ~TouchedPages();
   TouchedPages(const TouchedPages&) = delete;
   TouchedPages& operator=(const TouchedPages&) = delete;
 
   // Puts runs of [from, mapping.end) into the buffer until it is full. Returns how far it got: the mapping's end, or
-  // where to go on with an empty buffer.
+  // where to go on with an empty buffer. Where the deadline passes, nothing that it has found is of use.
   uint64_t find(const Mapping& mapping, uint64_t number, uint64_t from) noexcept;
   [[nodiscard]] uint64_t runs() const noexcept { return run_count_; }
+  [[nodiscard]] bool out_of_time() const noexcept { return out_of_time_; }
 
  private:
   static constexpr uint64_t kPageBytes = 4096;
   static constexpr uint64_t kChunkBytes = sizeof(Buffers::resident) * kPageBytes;
 
+  // Asked before each chunk of work.
+  [[nodiscard]] bool may_go_on() noexcept {
+    out_of_time_ = out_of_time_ || deadline_.passed();
+    return has_room() && !out_of_time_;
+  }
   [[nodiscard]] bool has_room() const noexcept { return run_count_ < kRuns; }
   void add(uint64_t start, uint64_t end) noexcept;
   uint64_t find_private(const Mapping& mapping, uint64_t from) noexcept;
@@ -80,6 +87,8 @@ class TouchedPages {
   long pagemap_ = -1;
   bool can_scan_ = false;
   bool swap_in_use_ = true;
+  const Deadline deadline_;
+  bool out_of_time_ = false;
   uint64_t run_count_ = 0;
   uint64_t mapping_number_ = 0;
 };
