@@ -3,7 +3,8 @@
 // Threads stopped by a signal, where ptrace is refused: a real-time signal that the host leaves at its default is sent
 // to every thread, its handler notes the registers that it interrupted and waits. What it cannot do: a thread that
 // blocks the signal, or is in a system call that no signal ends, runs on and is counted; some system calls of the host
-// return EINTR or sleep less (src/README.md); the handler needs room on the thread's stack, or its alternate one.
+// return EINTR (stop_blocking_calls_test.cpp prints which); the handler needs room on the thread's stack, or its
+// alternate one.
 //
 // The signal's disposition is the host's own again afterwards. A child that another thread forks just before it stops
 // keeps ours until it execs; nobody sends it.
