@@ -93,6 +93,29 @@ TEST(RootsRefused, WithoutPagemapScan) {
             kGood);
 }
 
+// After a change of user, /proc/self/pagemap is not ours to read, and mincore says of a file that is not ours either
+// that all of it is in memory, also behind its end.
+TEST(RootsRefused, AfterAChangeOfUser) {
+  if (geteuid() != 0) GTEST_SKIP() << "not run: needs to be root";
+  if (kHasShadow) GTEST_SKIP() << "not run: the sanitizer's shadow is too large";
+  EXPECT_EQ(in_a_child([] {
+              char file_name[] = "/tmp/seep_roots_XXXXXX";
+              const int file = mkstemp(file_name);
+              if ((ftruncate(file, 4 * kPage) | unlink(file_name)) != 0) return false;
+              char* pages = map_pages(4, MAP_SHARED, file);
+              memset(pages, 1, 4 * kPage);
+              if (ftruncate(file, kPage) != 0 || setresuid(65534, 65534, 65534) != 0) return false;
+              unsigned char resident[4] = {};
+              mincore(pages, 4 * kPage, resident);
+              if (access("/proc/self/pagemap", R_OK) == 0 || (resident[3] & 1) == 0) return false;
+              PrivateMemory memory;
+              RootSet set(memory);
+              return roots_are_right(set) && has(set, pages) && !has(set, pages + kPage) &&
+                     set.gaps().unread.refused == 3 * kPage;
+            }),
+            kGood);
+}
+
 // As if something were swapped out: then mincore is not believed.
 TEST(RootsRefused, WhereSomethingMayBeSwappedOut) {
   if (kHasShadow) GTEST_SKIP() << "not run: the sanitizer's shadow is too large";
