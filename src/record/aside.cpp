@@ -10,13 +10,6 @@
 namespace seep {
 namespace {
 
-// The thread sanitizer's runtime, in the unit tests, ends a process in which a thread runs that it has not made.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kMayHelp = false;
-#else
-constexpr bool kMayHelp = true;
-#endif
-
 struct Task {
   void (*function)(void*);
   void* argument;
@@ -42,7 +35,7 @@ void call_aside_on(char* stack_top, void (*function)(void*), void* argument) noe
   Task task{function, argument, false};
   const bool alone = __libc_single_threaded != 0;
   const bool allowed = !system_gate.denies(SYS_clone) && !system_gate.denies(SYS_close_range);
-  if (kMayHelp && !alone && allowed) clone_and_call(kFlags, stack_top, run_in_helper, &task);
+  if (!alone && allowed) clone_and_call(kFlags, stack_top, run_in_helper, &task);
   if (!task.done) call_on_stack(function, argument, stack_top);
 }
 
