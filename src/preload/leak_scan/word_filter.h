@@ -58,14 +58,17 @@ class WordFilter {
   using Halves = uint32_t __attribute__((vector_size(16)));
   using SignedHalves = int32_t __attribute__((vector_size(16)));
   using Pair = uint64_t __attribute__((vector_size(16)));
-  using LoadedHalves = uint32_t __attribute__((vector_size(16), aligned(8), may_alias));
+  // Aligned as words are. (Of a vector type alone clang takes no smaller alignment.)
+  struct __attribute__((packed, aligned(8), may_alias)) LoadedHalves {
+    Halves value;
+  };
   static constexpr uint32_t kSign = uint32_t{1} << 31;
   static constexpr int32_t kLeast = INT32_MIN;
 
   static int32_t as_signed(uint32_t value) noexcept { return std::bit_cast<int32_t>(value); }
 
   [[nodiscard]] SignedHalves near(const LoadedHalves* words) const noexcept {
-    return std::bit_cast<SignedHalves>(Halves(*words) - subtract_) < limit_;
+    return std::bit_cast<SignedHalves>(words->value - subtract_) < limit_;
   }
 
   __attribute__((no_sanitize("address"), always_inline)) bool any_near(const Word* at) const noexcept {
