@@ -131,14 +131,41 @@ TEST(RootsRefused, WhereSomethingMayBeSwappedOut) {
   }
 }
 
+// The kernel calls a guard page swapped out.
+TEST(RootsRefused, NotGuardPagesWhereSomethingMayBeSwappedOut) {
+  if (kHasShadow) GTEST_SKIP() << "not run: the sanitizer's shadow is too large";
+  constexpr int kInstallGuard = 102;  // MADV_GUARD_INSTALL
+  char* pages = map_pages(3);
+  memset(pages, 1, 3 * kPage);
+  if (madvise(pages + kPage, kPage, kInstallGuard) != 0) GTEST_SKIP() << "not run: Linux before 6.13";
+  for (const std::initializer_list<unsigned>& denied :
+       {std::initializer_list<unsigned>{SYS_sysinfo}, std::initializer_list<unsigned>{SYS_sysinfo, SYS_ioctl}}) {
+    EXPECT_EQ(in_a_child([&] {
+                deny(denied);
+                PrivateMemory memory;
+                RootSet set(memory);
+                return roots_are_right(set) && has(set, pages) && !has(set, pages + kPage) &&
+                       has(set, pages + 2 * kPage);
+              }),
+              kGood);
+  }
+  munmap(pages, 3 * kPage);
+}
+
+// The address of something on the stack of a thread that has ended.
+char* ended_stack() {
+  char* place = nullptr;
+  std::thread([&] {
+    char on_stack[16] = {1};
+    place = on_stack;
+    __asm__ volatile("" ::"r"(place) : "memory");
+  }).join();
+  return place;
+}
+
 TEST(RootsRefused, WithoutReadingMemoryThroughTheKernelEndedStacksAreRoots) {
   EXPECT_EQ(in_a_child([] {
-              char* place = nullptr;
-              std::thread([&] {
-                char on_stack[16] = {1};
-                place = on_stack;
-                __asm__ volatile("" ::"r"(place) : "memory");
-              }).join();
+              char* place = ended_stack();
               PrivateMemory memory;
               RootSet known(memory), unknown(memory);
               const bool right = roots_are_right(known) && !has(known, place);
@@ -158,7 +185,8 @@ TEST(RootsRefused, AfterTheMainThreadHasEnded) {
       pthread_join(main_thread, nullptr);
       PrivateMemory memory;
       RootSet set(memory);
-      _exit(roots_are_right(set) && !set.gaps().epoll ? kGood : 1);
+      char* place = ended_stack();
+      _exit(roots_are_right(set) && !has(set, place) && !set.gaps().epoll ? kGood : 1);
     }).detach();
     syscall(SYS_exit, 0);  // This thread alone.
   }
