@@ -42,6 +42,8 @@ OwnMemory::Page* OwnMemory::add_page(std::atomic<Page*>& link) noexcept {
 
 bool OwnMemory::note(const void* start, size_t bytes) noexcept {
   const auto address = reinterpret_cast<uintptr_t>(start);
+  constexpr size_t kPageBytes = 4096;  // The rest of the last page goes when the mapping goes.
+  bytes = (bytes + kPageBytes - 1) & ~(kPageBytes - 1);
   if (claim(first_, kFirstEntries, address, bytes)) return true;
   for (std::atomic<Page*>* link = &pages_;;) {
     Page* page = link->load(std::memory_order_acquire);

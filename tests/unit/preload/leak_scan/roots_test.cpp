@@ -314,7 +314,7 @@ TEST_F(RootsTest, NotFreedHeapMemory) {
 }
 
 TEST_F(RootsTest, NotOurOwnMemory) {
-  char* ours = static_cast<char*>(take_own(memory, 4 * kPage));
+  char* ours = static_cast<char*>(take_own(memory, 4 * kPage - 100));
   char* theirs = map_pages(4);  // Right beside it.
   char* given = map_pages(2);
   memset(ours, 1, 4 * kPage);
@@ -330,12 +330,13 @@ TEST_F(RootsTest, NotOurOwnMemory) {
   threads = {parked.where()};
   collect();
   for (int page = 0; page < 4; ++page) EXPECT_FALSE(is_root(ours + page * kPage) || may_be_read(ours + page * kPage));
+  EXPECT_FALSE(is_root(ours + 4 * kPage - 8)) << "the rest of a page is unmapped with it";
   EXPECT_TRUE(is_root(theirs));
   EXPECT_FALSE(is_root(given));
   EXPECT_TRUE(is_root(given + kPage));
   EXPECT_FALSE(is_root(&static_tls));
   EXPECT_FALSE(is_root(other_tls));
-  give_back_own(memory, ours, 4 * kPage);
+  give_back_own(memory, ours, 4 * kPage - 100);
   munmap(theirs, 4 * kPage);
   munmap(given, 2 * kPage);
 }
