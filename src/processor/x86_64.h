@@ -31,11 +31,13 @@ inline long kernel_call(long number, long a, long b, long c, long d, long e, lon
 }
 
 // clone(2) with `flags` of a thread; it calls function(argument) on the stack that ends at `top` (aligned to 16), and
-// is gone. With CLONE_VFORK that has happened on return. Its tid, or a negative errno.
-inline long clone_and_call(unsigned long flags, void* top, void (*function)(void*), void* argument) noexcept {
+// is gone. With CLONE_CHILD_CLEARTID, `cleared` is zero then and its waiters are woken (futex(2), not a private one).
+// Its tid, or a negative errno.
+inline long clone_and_call(unsigned long flags, void* top, void (*function)(void*), void* argument,
+                           void* cleared = nullptr) noexcept {
   constexpr long kClone = 56;
   long result;
-  register long r10 __asm__("r10") = 0;
+  register void* r10 __asm__("r10") = cleared;
   register void (*r8)(void*) __asm__("r8") = function;
   register void* r9 __asm__("r9") = argument;
   __asm__ volatile(

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "record/aside.h"
 #include "stop_test.h"
 
 namespace seep::leak_scan {
@@ -380,6 +381,31 @@ TEST_P(StopThreads, TwoThatStopDoNotStopEachOther) {
   EXPECT_TRUE(comes_true([&] { return stops > 100; }));
   end = true;
   for (std::thread& thread : scanners) thread.join();
+}
+
+// What seep itself does aside (record/aside.h) while it stops the thread that waits for it.
+TEST_P(StopThreads, ThreadsThatDoSomethingAside) {
+  std::atomic<bool> end{false};
+  std::atomic<uint64_t> done{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!end) {
+        if (call_aside([] { let_time_pass(1); })) ++done;
+      }
+    });
+  }
+  ASSERT_TRUE(comes_true([&] { return done > 10; }));
+  Scanner scanner;
+  for (int i = 0; i < 50; ++i) {
+    const uint64_t before = done;
+    const StopResult result = scanner.stop(GetParam().options, 5 * kSecond);
+    ASSERT_TRUE(scanner.threads.resume());
+    ASSERT_TRUE(result.everyone()) << result.missed_threads;
+    ASSERT_TRUE(comes_true([&] { return done > before; }));
+  }
+  end = true;
+  for (std::thread& thread : threads) thread.join();
 }
 
 // Ctrl-Z while threads are stopped: the shell hears of it at once, and `fg` works.
