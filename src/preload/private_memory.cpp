@@ -5,6 +5,7 @@
 
 #include <sys/prctl.h>
 
+#include "preload/leak_scan/own_memory.h"
 #include "record/memory_room.h"
 #include "record/system.h"
 
@@ -33,10 +34,12 @@ void* PrivateMemory::take(size_t bytes) noexcept {
   static const char kName[] = "seep";
   system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, sys::as_long(memory), static_cast<long>(bytes),
               sys::as_long(kName));
+  leak_scan::own_memory.note(memory, bytes);
   return memory;
 }
 
 void PrivateMemory::give_back(void* memory, size_t bytes) noexcept {
+  leak_scan::own_memory.forget(memory);
   sys::unmap(memory, bytes);
   used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
 }

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "preload/leak_scan/own_memory.h"
+#include "preload/private_memory.h"
 
 namespace seep::leak_scan {
 
@@ -34,7 +34,7 @@ class GrowingArray {
   void clear() noexcept { size_ = 0; }
   void shrink_to(uint64_t size) noexcept { size_ = size; }
   void release() noexcept {
-    if (items_ != nullptr) give_back_own(memory_, items_, capacity_ * sizeof(T));
+    if (items_ != nullptr) memory_.give_back(items_, capacity_ * sizeof(T));
     items_ = nullptr;
     size_ = capacity_ = 0;
   }
@@ -44,10 +44,10 @@ class GrowingArray {
     if (capacity <= capacity_) return true;
     constexpr uint64_t kPageBytes = 4096;
     const uint64_t bytes = (capacity * sizeof(T) + kPageBytes - 1) & ~(kPageBytes - 1);
-    T* more = static_cast<T*>(take_own(memory_, bytes / sizeof(T) * sizeof(T)));
+    T* more = static_cast<T*>(memory_.take(bytes / sizeof(T) * sizeof(T)));
     if (more == nullptr) return false;
     if (size_ > 0) memcpy(more, items_, size_ * sizeof(T));
-    if (items_ != nullptr) give_back_own(memory_, items_, capacity_ * sizeof(T));
+    if (items_ != nullptr) memory_.give_back(items_, capacity_ * sizeof(T));
     items_ = more;
     capacity_ = bytes / sizeof(T);
     return true;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "preload/leak_scan/own_memory.h"
 #include "record/system.h"
 
 namespace seep::leak_scan {
@@ -30,10 +29,10 @@ template <typename T>
 T* find_or_make(std::atomic<T*>& link, size_t bytes, PrivateMemory& memory) {
   T* there = link.load(std::memory_order_acquire);
   if (there != nullptr) return there;
-  T* made = static_cast<T*>(take_own(memory, bytes));
+  T* made = static_cast<T*>(memory.take(bytes));
   if (made == nullptr) return nullptr;
   if (link.compare_exchange_strong(there, made, std::memory_order_acq_rel)) return made;
-  give_back_own(memory, made, bytes);
+  memory.give_back(made, bytes);
   return there;
 }
 

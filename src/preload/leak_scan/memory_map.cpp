@@ -67,13 +67,13 @@ MappingKind kind_of(const Text& name, bool shared) {
 bool AsideMemory::reserve(size_t buffer_bytes) noexcept {
   if (base_ != nullptr && buffer_bytes <= this->buffer_bytes()) return true;
   release();
-  base_ = static_cast<char*>(take_own(memory_, kStackBytes + buffer_bytes));
+  base_ = static_cast<char*>(memory_.take(kStackBytes + buffer_bytes));
   bytes_ = base_ == nullptr ? 0 : kStackBytes + buffer_bytes;
   return base_ != nullptr;
 }
 
 void AsideMemory::release() noexcept {
-  if (base_ != nullptr) give_back_own(memory_, base_, bytes_);
+  if (base_ != nullptr) memory_.give_back(base_, bytes_);
   base_ = nullptr;
   bytes_ = 0;
 }

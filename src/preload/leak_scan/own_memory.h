@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which mappings are seep's own: whoever takes private memory notes it here. A leak scan must not look for the
+// Which mappings are seep's own: PrivateMemory notes each that it takes. A leak scan must not look for the
 // program's pointers there, since our tables hold the address of every block. The kernel could be told a name for them
 // that /proc/self/maps shows, but only since Linux 5.17, and where it was built to; hence this list.
 //
@@ -11,8 +11,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include "preload/private_memory.h"
 
 namespace seep::leak_scan {
 
@@ -69,17 +67,6 @@ void OwnMemory::each(Visit visit) const noexcept {
     visit(reinterpret_cast<uintptr_t>(page), reinterpret_cast<uintptr_t>(page) + sizeof(Page));
     visit_all(page->entries, kPageEntries);
   }
-}
-
-// Private memory that is noted as ours.
-[[nodiscard]] inline void* take_own(PrivateMemory& memory, size_t bytes) noexcept {
-  void* taken = memory.take(bytes);
-  if (taken != nullptr) own_memory.note(taken, bytes);
-  return taken;
-}
-inline void give_back_own(PrivateMemory& memory, void* taken, size_t bytes) noexcept {
-  own_memory.forget(taken);
-  memory.give_back(taken, bytes);
 }
 
 }  // namespace seep::leak_scan

@@ -17,7 +17,6 @@
 #include <cstdlib>
 #include <string>
 
-#include "preload/leak_scan/own_memory.h"
 #include "root_test.h"
 
 namespace seep::leak_scan {
@@ -314,7 +313,7 @@ TEST_F(RootsTest, NotFreedHeapMemory) {
 }
 
 TEST_F(RootsTest, NotOurOwnMemory) {
-  char* ours = static_cast<char*>(take_own(memory, 4 * kPage - 100));
+  char* ours = static_cast<char*>(memory.take(4 * kPage - 100));
   char* theirs = map_pages(4);  // Right beside it.
   char* given = map_pages(2);
   memset(ours, 1, 4 * kPage);
@@ -336,7 +335,7 @@ TEST_F(RootsTest, NotOurOwnMemory) {
   EXPECT_TRUE(is_root(given + kPage));
   EXPECT_FALSE(is_root(&static_tls));
   EXPECT_FALSE(is_root(other_tls));
-  give_back_own(memory, ours, 4 * kPage - 100);
+  memory.give_back(ours, 4 * kPage - 100);
   munmap(theirs, 4 * kPage);
   munmap(given, 2 * kPage);
 }
