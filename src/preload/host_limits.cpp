@@ -23,16 +23,6 @@ static_assert(sizeof(rlimit) == sizeof(rlimit64));
 using SetFunction = int (*)(int, const void*);
 using ChangeFunction = int (*)(pid_t, int, const void*, void*);
 
-template <typename Function>
-Function next_function(std::atomic<Function>& next, const char* symbol) {
-  Function function = next.load(std::memory_order_relaxed);
-  if (function == nullptr) {
-    function = reinterpret_cast<Function>(seep::find_next(symbol));
-    next.store(function, std::memory_order_relaxed);
-  }
-  return function;
-}
-
 bool is_of_memory(int resource) { return resource == RLIMIT_AS || resource == RLIMIT_DATA; }
 
 void before(int resource) {
@@ -63,20 +53,22 @@ SEEP_HOOK int host_prlimit64(pid_t pid, int resource, const void* limit, void* o
 
 int host_setrlimit(int resource, const void* limit) {
   before(resource);
-  return after(resource, next_function(next_set, "setrlimit")(resource, limit));
+  return after(resource, seep::find_next_once(next_set, "setrlimit")(resource, limit));
 }
 
 int host_setrlimit64(int resource, const void* limit) {
   before(resource);
-  return after(resource, next_function(next_set64, "setrlimit64")(resource, limit));
+  return after(resource, seep::find_next_once(next_set64, "setrlimit64")(resource, limit));
 }
 
 int host_prlimit(pid_t pid, int resource, const void* limit, void* old) {
   if (limit != nullptr) before(resource);
-  return after(limit == nullptr ? -1 : resource, next_function(next_change, "prlimit")(pid, resource, limit, old));
+  return after(limit == nullptr ? -1 : resource,
+               seep::find_next_once(next_change, "prlimit")(pid, resource, limit, old));
 }
 
 int host_prlimit64(pid_t pid, int resource, const void* limit, void* old) {
   if (limit != nullptr) before(resource);
-  return after(limit == nullptr ? -1 : resource, next_function(next_change64, "prlimit64")(pid, resource, limit, old));
+  return after(limit == nullptr ? -1 : resource,
+               seep::find_next_once(next_change64, "prlimit64")(pid, resource, limit, old));
 }

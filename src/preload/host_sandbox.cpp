@@ -8,7 +8,6 @@
 //
 // A filter that came with the image, from before its exec, cannot be looked at; what it forbids may then hit us.
 // Runs inside the host, any thread. Must never change what the two functions do.
-#include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -30,46 +29,41 @@ using SyscallFunction = long (*)(long, long, long, long, long, long, long);
 constinit std::atomic<PrctlFunction> next_prctl{nullptr};
 constinit std::atomic<SyscallFunction> next_syscall{nullptr};
 
-template <typename Function>
-Function next_function(std::atomic<Function>& next, const char* symbol) {
-  Function function = next.load(std::memory_order_relaxed);
-  if (function == nullptr) {
-    function = reinterpret_cast<Function>(seep::find_next(symbol));
-    next.store(function, std::memory_order_relaxed);
-  }
-  return function;
-}
+enum class Copied { kDone, kNotThere, kRefused };
 
-// Copies memory of ours that may not be there: a filter that is null asks whether filters are supported.
-bool copy_safely(void* to, const void* from, size_t bytes) {
+// Memory of ours that may not be there: a filter that is null asks whether filters are supported.
+Copied copy_safely(void* to, const void* from, size_t bytes) {
   const iovec local{to, bytes}, remote{const_cast<void*>(from), bytes};
-  return seep::system_call(SYS_process_vm_readv, seep::sys::process_id(), seep::sys::as_long(&local), 1,
-                           seep::sys::as_long(&remote), 1, 0) == static_cast<long>(bytes);
+  const long got = seep::system_call(SYS_process_vm_readv, seep::recording.pid, seep::sys::as_long(&local), 1,
+                                     seep::sys::as_long(&remote), 1, 0);
+  if (got == static_cast<long>(bytes)) return Copied::kDone;
+  return got >= 0 || got == -EFAULT ? Copied::kNotThere : Copied::kRefused;
 }
 
+// What a filter denies that may not be looked at: everything.
 void deny_everything(seep::SystemGate::Denied& denied) {
   for (auto& bits : denied.bits) bits = ~uint64_t{0};
 }
 
-// False where the kernel will not accept the filter: it cannot be read.
+Copied look_into_filter(const void* address, void* buffer, size_t most_bytes, seep::SystemGate::Denied& denied) {
+  sock_fprog program;
+  const Copied found = copy_safely(&program, address, sizeof program);
+  if (found != Copied::kDone) return found;
+  const size_t bytes = program.len * sizeof(sock_filter);
+  if (bytes == 0 || bytes > most_bytes) return Copied::kNotThere;
+  const Copied copied = copy_safely(buffer, program.filter, bytes);
+  if (copied == Copied::kDone) denied = seep::denied_by_filter(static_cast<const sock_filter*>(buffer), program.len);
+  return copied;
+}
+
+// False where the kernel will not accept the filter: it is not there.
 bool look_at_filter(const void* address, seep::SystemGate::Denied& denied) {
   constexpr size_t kMostBytes = seep::kMostFilterInstructions * sizeof(sock_filter);
-  sock_fprog program;
-  if (seep::system_gate.denies(SYS_process_vm_readv)) {
-    deny_everything(denied);
-    return true;
-  }
-  if (!copy_safely(&program, address, sizeof program)) return false;
-  if (program.len == 0 || program.len > seep::kMostFilterInstructions) return false;
   void* buffer = seep::recording.memory.take(kMostBytes);
-  if (buffer == nullptr) {
-    deny_everything(denied);
-    return true;
-  }
-  const bool copied = copy_safely(buffer, program.filter, program.len * sizeof(sock_filter));
-  if (copied) denied = seep::denied_by_filter(static_cast<const sock_filter*>(buffer), program.len);
-  seep::recording.memory.give_back(buffer, kMostBytes);
-  return copied;
+  const Copied looked = buffer == nullptr ? Copied::kRefused : look_into_filter(address, buffer, kMostBytes, denied);
+  if (buffer != nullptr) seep::recording.memory.give_back(buffer, kMostBytes);
+  if (looked == Copied::kRefused) deny_everything(denied);
+  return looked != Copied::kNotThere;
 }
 
 // From here on the recording goes without system calls, or with some of them. `install`: the real call.
@@ -78,8 +72,8 @@ long enter_sandbox(bool strict, const void* filter, bool all_threads, Install in
   const int saved = errno;
   seep::SystemGate::Denied denied{};
   // A vfork child runs in its parent's memory, and the filter is not its parent's.
-  const bool ours = seep::prepare_recording() && !seep::notice_fork() &&
-                    static_cast<uint32_t>(seep::sys::process_id()) == seep::recording.pid;
+  (void)seep::notice_fork();
+  const bool ours = seep::prepare_recording() && seep::is_own_process();
   bool close = ours;
   if (strict) deny_everything(denied);
   else close = ours && look_at_filter(filter, denied);
@@ -102,7 +96,7 @@ extern "C" __attribute__((visibility("default"))) long host_syscall(long number,
                                                                     long f) __asm__("syscall");
 
 int host_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
-  const PrctlFunction next = next_function(next_prctl, "prctl");
+  const PrctlFunction next = seep::find_next_once(next_prctl, "prctl");
   if (__builtin_expect(!installs_filter(static_cast<unsigned long>(option)), true)) return next(option, a, b, c, d);
   const bool strict = a == SECCOMP_MODE_STRICT;
   return static_cast<int>(enter_sandbox(strict, reinterpret_cast<const void*>(b), false,
@@ -111,7 +105,7 @@ int host_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
 
 __attribute__((noinline, cold)) static long sandboxing_syscall(long number, long a, long b, long c, long d, long e,
                                                                long f) {
-  const SyscallFunction next = next_function(next_syscall, "syscall");
+  const SyscallFunction next = seep::find_next_once(next_syscall, "syscall");
   const auto install = [&] { return next(number, a, b, c, d, e, f); };
   if (number == SYS_prctl && installs_filter(static_cast<unsigned long>(a))) {
     return enter_sandbox(b == SECCOMP_MODE_STRICT, reinterpret_cast<const void*>(c), false, install);
@@ -129,5 +123,5 @@ long host_syscall(long number, long a, long b, long c, long d, long e, long f) {
   if (__builtin_expect(number == SYS_seccomp || number == SYS_prctl, false)) {
     return sandboxing_syscall(number, a, b, c, d, e, f);
   }
-  return next_function(next_syscall, "syscall")(number, a, b, c, d, e, f);
+  return seep::find_next_once(next_syscall, "syscall")(number, a, b, c, d, e, f);
 }

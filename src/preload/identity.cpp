@@ -104,7 +104,7 @@ uint64_t read_stat_field(unsigned number) noexcept {
   char text[1024];
   // In a vfork child, which may be the first to record, that is another process.
   char path[64] = "/proc/self/stat";
-  if (static_cast<uint32_t>(sys::process_id()) != recording.pid) {
+  if (!is_own_process()) {
     TextBuilder name(path, sizeof path);
     name.add("/proc/");
     name.add_number(recording.pid);
@@ -131,9 +131,8 @@ void fill_identity(Identity& identity) noexcept {
   identity.has_parent_recording = recording.has_parent_recording;
   read_boot_id(identity.boot_id);
   identity.pid = recording.pid;
-  const bool in_vfork_child = static_cast<uint32_t>(sys::process_id()) != recording.pid;
   identity.parent_pid =
-      static_cast<uint32_t>(in_vfork_child ? read_stat_field(kParentField) : sys::parent_process_id());
+      static_cast<uint32_t>(is_own_process() ? sys::parent_process_id() : read_stat_field(kParentField));
   identity.pid_namespace = read_pid_namespace();
   identity.process_start_ticks = read_stat_field(kStartTimeField);
   identity.depth_limit = options.depth;

@@ -9,6 +9,7 @@
 // Runs inside the host, any thread.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -42,6 +43,17 @@ void find_next_allocator() noexcept;
 
 // The next definition of a function in the order of look-up, whatever dlsym is in the program. Null: there is none.
 [[nodiscard]] void* find_next(const char* symbol) noexcept;
+
+// The same, remembered in `known`.
+template <typename Function>
+[[nodiscard]] Function find_next_once(std::atomic<Function>& known, const char* symbol) noexcept {
+  Function function = known.load(std::memory_order_relaxed);
+  if (function == nullptr) {
+    function = reinterpret_cast<Function>(find_next(symbol));
+    known.store(function, std::memory_order_relaxed);
+  }
+  return function;
+}
 
 // The next definition of a C++ operator, for the hook that was called from `caller`. Where libstdc++ came with a
 // library that was opened RTLD_LOCAL, it is not in the scope behind us and is looked up from the caller's. Null:

@@ -227,13 +227,12 @@ Region open_region() noexcept {
   const sys::SignalsBlocked blocked;  // A handler may fork, whose child would finish this, too, or leave it for good.
   // The maker needs a few hundred microseconds of processor time, and on a loaded machine gets them late. To go on
   // without it would lose a record, and with it the judgement of an exact recording.
-  constexpr unsigned kMostYields = 1000, kMostWaits = kMostYields + 20'000;
+  constexpr unsigned kMostYields = 1000, kMostWaits = kMostYields + 40'000;
   for (unsigned wait = 0; recording.opening.exchange(1, std::memory_order_acquire) != 0; ++wait) {
     if (recording.region_base.load(std::memory_order_acquire) != nullptr) return recording.region();
     if (wait == kMostWaits) return Region();
-    constexpr timespec kPause{0, 100'000};
     if (wait < kMostYields) system_call(SYS_sched_yield);
-    else system_call(SYS_nanosleep, sys::as_long(&kPause));
+    else wait_briefly();
   }
   Region region = recording.region();
   // Where there is no memory for a stack, there is none for a region.
@@ -243,10 +242,15 @@ Region open_region() noexcept {
   return region;
 }
 
+bool is_own_process() noexcept {
+  const long pid = sys::process_id();
+  return sys::failed(pid) || static_cast<uint32_t>(pid) == recording.pid;
+}
+
 void make_region_ahead() noexcept {
   if (!prepare_recording()) return;
   (void)notice_fork();
-  if (static_cast<uint32_t>(sys::process_id()) != recording.pid || !open_region().valid()) return;
+  if (!is_own_process() || !open_region().valid()) return;
   recording.live.make_first_table();
   unsigned index;
   const auto sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
@@ -256,7 +260,7 @@ void make_region_ahead() noexcept {
 void give_back_address_space() noexcept {
   // A fork's child still has its parent's, as long as it has none of its own.
   const Region region = notice_fork() || recording.inherited_base != nullptr ? open_region() : recording.region();
-  if (!region.valid() || static_cast<uint32_t>(sys::process_id()) != recording.pid) return;
+  if (!region.valid() || !is_own_process()) return;
   recording.capacity_bytes = region.give_back_address_space();
 }
 

@@ -82,6 +82,10 @@ extern constinit Recording recording;
 // The region, made if this is the first record. An invalid one where that fails.
 [[nodiscard]] Region open_region() noexcept;
 
+// Whether this runs in the process that the recording is of: a vfork child runs in its parent's memory. Where a sandbox
+// forbids to ask, it does.
+[[nodiscard]] bool is_own_process() noexcept;
+
 // Where something is about to come after which no region could be made any more, and no memory taken: makes it, and
 // takes what the first records need. A region that stays empty leaves nothing.
 void make_region_ahead() noexcept;

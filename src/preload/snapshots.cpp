@@ -125,13 +125,6 @@ bool take_over_from_dead(RegionHeader& header) {
   return dead;
 }
 
-// A vfork child that exits, say, runs in its parent's memory: the recording is not its own. Where a sandbox forbids to
-// ask, it is.
-bool is_own_process() {
-  const long pid = sys::process_id();
-  return sys::failed(pid) || static_cast<uint32_t>(pid) == recording.pid;
-}
-
 // A region that was made ahead, of a process that sampled nothing and lost nothing: it leaves nothing.
 bool holds_nothing(const RegionHeader& header) {
   if (recording.options.exact() || header.identity.not_observed_reason != 0) return false;
