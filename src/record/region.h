@@ -35,7 +35,7 @@ namespace seep {
 using Ref = uint32_t;
 inline constexpr size_t kRefUnitBytes = 16;
 
-inline constexpr uint32_t kRegionVersion = 3;
+inline constexpr uint32_t kRegionVersion = 4;
 inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
 
 // Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once,
@@ -130,6 +130,69 @@ struct EndFacts {
   uint64_t time_ns;
 };
 
+// Values of proto Scan.Trigger, Scan.Stop and Scan.Failure.
+enum class ScanTrigger : uint32_t { kUnknown, kExit, kRequest, kSignal };
+enum class ScanStop : uint32_t { kNotStopped, kAlone, kByPtrace, kBySignal };
+enum class ScanFailure : uint32_t {
+  kNone,
+  kThreadsRanOn,
+  kOutOfTime,
+  kNoMemory,
+  kNoMaps,
+  kCopyDied,
+  kOverlappingBlocks
+};
+
+// Of one leak scan; see proto Scan for each.
+struct ScanFacts {
+  uint32_t number;
+  ScanTrigger trigger;
+  uint64_t time_ns;
+  ScanFailure failure;
+  ScanStop stop;
+  uint32_t in_copy;  // No bools: any value may stand in a region.
+  uint32_t stopped_threads;
+  uint32_t missed_threads;
+  uint32_t epoll_unread;
+  uint32_t timers_unread;
+  uint32_t heap_as_roots;
+  uint32_t unknown_stacks;
+  uint64_t pause_ns;
+  uint64_t duration_ns;
+  uint64_t searched_bytes;
+  uint64_t unread_bytes;
+};
+
+// What a scan said of the blocks of one trace; see proto Verdicts. By index: definite, indirect, possible, reachable.
+inline constexpr unsigned kVerdictClasses = 4;
+enum class VerdictClass : unsigned { kDefinite, kIndirect, kPossible, kReachable };
+struct TraceVerdicts {
+  uint64_t blocks[kVerdictClasses];
+  uint64_t bytes[kVerdictClasses];
+  uint64_t held_blocks, held_bytes;
+  double definite_blocks, definite_bytes, definite_blocks_variance, definite_bytes_variance;  // Sampled.
+};
+static_assert(sizeof(TraceVerdicts) % kRefUnitBytes == 0);
+
+// The verdicts of a scan: an array of TraceVerdicts, by Trace::id - 1.
+struct ScanResult {
+  ScanFacts facts;
+  Ref verdicts;
+  uint32_t capacity;  // Of the array.
+};
+
+// Two results, of which a scan fills the one that does not stand, and then lets it stand: so that one is whole at any
+// death, and while a reader from outside copies. Filled by one scan at a time, in the process or in a copy of it that
+// shares the region's file.
+struct ScanState {
+  std::atomic<uint32_t> standing;  // 0: there is none; else results[standing - 1].
+  std::atomic<uint32_t> scans;     // How many were begun.
+  ScanResult results[2];
+  std::atomic<uint32_t> has_failed;  // 1: `failed` is written, of a scan after the one that stands.
+  ScanFacts failed;
+  char default_suppressions[4096];
+};
+
 inline constexpr size_t kTrieRootSlots = 4096;
 
 inline constexpr uint32_t kOwnedByProcess = 1;
@@ -164,6 +227,7 @@ struct RegionHeader {
   std::atomic<uint32_t> has_end;  // 1: `end` is written. It may be that it could not be written to the stream.
   EndFacts end;
   Identity identity;
+  ScanState scan;
   std::atomic<uint32_t> trie_root[kTrieRootSlots];  // See trace_table.h.
 };
 

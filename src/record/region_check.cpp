@@ -28,12 +28,14 @@ class Checker {
     result_.usable = true;
     RegionHeader& header = region_.header();
     end_texts(header.identity);
+    end_text(header.scan.default_suppressions);
     leave_out_private_part(header);
     Newest& newest = header.newest[0];
     Trace* oldest = check_list<Trace>(newest.trace, "a trace", [this](Ref ref) { return trace_is_sound(ref); });
     recover_traces(newest.trace, oldest);
     check_list<Module>(newest.module, "a module", [this](Ref ref) { return module_is_sound(ref); });
     check_list<ThreadName>(newest.thread_name, "a thread name", [this](Ref ref) { return thread_name_is_sound(ref); });
+    check_scan(header.scan);
     return result_;
   }
 
@@ -188,6 +190,26 @@ class Checker {
     return region_.at<ThreadName>(ref)->name[kThreadNameBytes - 1] == '\0';
   }
 
+  // Without its verdicts a scan is as if it had not been.
+  void check_scan(ScanState& scan) {
+    const uint32_t standing = scan.standing.load(std::memory_order_relaxed);
+    if (standing == 0) return;
+    const bool known = standing <= std::size(scan.results);
+    const ScanResult& result = scan.results[known ? standing - 1 : 0];
+    if (known && claim(result.verdicts, uint64_t{result.capacity} * sizeof(TraceVerdicts))) return;
+    scan.standing.store(0, std::memory_order_relaxed);
+    ++result_.entries_lost;
+    if (*result_.problem != '\0') return;
+    result_.problem = "the verdicts of a scan";
+    result_.problem_at = static_cast<uint64_t>(result.verdicts) * kRefUnitBytes;
+  }
+
+  // Only what the encoder follows: the stack that frees may be cut off, and is none then.
+  void check_freeing(Trace& trace) {
+    const Ref freeing = FreeingStack::unpack(trace.freeing.load(std::memory_order_relaxed)).trace;
+    if (freeing != 0 && !inside(freeing, sizeof(Trace))) trace.freeing.store(0, std::memory_order_relaxed);
+  }
+
   bool trace_is_sound(Ref ref) {
     const uint64_t counters_bytes = region_.header().counters_bytes;
     if (!inside(ref, sizeof(Trace) + counters_bytes)) return false;
@@ -197,6 +219,7 @@ class Checker {
         !claim(ref, trace_bytes)) {
       return false;
     }
+    check_freeing(trace);
     for (unsigned index = 0; index < std::size(trace.extra_shards); ++index) {
       const Ref shard = trace.extra_shards[index].load(std::memory_order_relaxed);
       if (shard == 0 || claim(shard, counters_bytes)) continue;

@@ -107,10 +107,11 @@ bool write_modules(MessageWriter& writer, EncoderScratch& scratch, Region region
 
 struct Sums {
   uint64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes, unknown_frees;
+  uint64_t verdicts;  // Of all that a scan said.
 
   [[nodiscard]] uint64_t signature() const {
     const uint64_t mixed = alloc_blocks + free_blocks * 0x9E3779B97F4A7C15ull + alloc_bytes * 0xC2B2AE3D27D4EB4Full +
-                           free_bytes * 0x165667B19E3779F9ull + unknown_frees * 0x27D4EB2F165667C5ull;
+                           free_bytes * 0x165667B19E3779F9ull + unknown_frees * 0x27D4EB2F165667C5ull + verdicts;
     return mixed == 0 ? 1 : mixed;
   }
 };
@@ -144,7 +145,8 @@ seep_proto_Trace trace_item(EncoderScratch& scratch, Trace& trace, const Frame* 
 constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t{10}; }
 
 bool counted(TraceTable& table, Trace& trace) {
-  bool any = trace.unknown_frees.load(std::memory_order_relaxed) != 0;
+  bool any =
+      trace.unknown_frees.load(std::memory_order_relaxed) != 0 || trace.is_freeing.load(std::memory_order_relaxed) != 0;
   table.each_shard(trace,
                    [&](CounterBlock& shard) { any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0; });
   return any;
@@ -203,6 +205,57 @@ struct EstimateSums {
   }
 };
 
+// Null where there is no scan, or this trace came after it.
+const TraceVerdicts* find_verdicts(Region region, const Trace& trace) {
+  const ScanState& scan = region.header().scan;
+  const uint32_t standing = scan.standing.load(std::memory_order_acquire);
+  if (standing == 0) return nullptr;
+  const ScanResult& result = scan.results[standing - 1];
+  if (trace.id == 0 || trace.id > result.capacity) return nullptr;
+  return region.at<TraceVerdicts>(result.verdicts) + (trace.id - 1);
+}
+
+// Copies what a scan said of a trace. A hash of it, for the trace's signature.
+uint64_t collect_verdicts(Region region, const Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
+  const TraceVerdicts* found = find_verdicts(region, trace);
+  if (found == nullptr) return 0;
+  const TraceVerdicts now = *found;
+  uint64_t hash = now.held_blocks * 0x9E3779B97F4A7C15ull + now.held_bytes;
+  bool any = false;
+  for (unsigned i = 0; i < kVerdictClasses; ++i) {
+    any = any || now.blocks[i] != 0;
+    hash = (hash ^ now.blocks[i]) * 0xC2B2AE3D27D4EB4Full + now.bytes[i];
+  }
+  if (!any) return 0;
+  item.has_verdicts = true;
+  seep_proto_Verdicts& to = item.verdicts;
+  to.definite_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kDefinite)];
+  to.definite_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kDefinite)];
+  to.indirect_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kIndirect)];
+  to.indirect_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kIndirect)];
+  to.possible_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kPossible)];
+  to.possible_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kPossible)];
+  to.reachable_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kReachable)];
+  to.reachable_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kReachable)];
+  to.held_blocks = now.held_blocks;
+  to.held_bytes = now.held_bytes;
+  to.has_definite_estimate = sampled;
+  if (sampled) {
+    to.definite_estimate = {now.definite_blocks, now.definite_bytes, static_cast<float>(now.definite_blocks_variance),
+                            static_cast<float>(now.definite_bytes_variance)};
+  }
+  return hash == 0 ? 1 : hash;
+}
+
+void collect_freeing(Region region, const Trace& trace, seep_proto_TraceCounters& item) {
+  const FreeingStack freeing = FreeingStack::unpack(trace.freeing.load(std::memory_order_relaxed));
+  // One in private memory is not there for a reader from outside.
+  if (freeing.trace == 0 || region.part_of(freeing.trace) != 0) return;
+  item.freed_by_trace_id = region.at<Trace>(freeing.trace)->id;
+  item.frees_looked_at = freeing.looked_at;
+  item.frees_seen_there = freeing.seen;
+}
+
 // Copies a trace's counters, all shards summed, into the message's fields.
 Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
   EstimateSums alloc, live, temporary;
@@ -233,7 +286,7 @@ Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCoun
     item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
   }
   item.unknown_frees = trace.unknown_frees.load(std::memory_order_relaxed);
-  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes, item.unknown_frees};
+  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes, item.unknown_frees, 0};
 }
 
 void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
@@ -267,7 +320,8 @@ bool write_counters(MessageWriter& writer, Region region, Ref newest, bool every
     Trace& trace = *region.at<Trace>(ref);
     if (trace.written_signature == 0) continue;  // Counted for the first time after write_traces went by.
     seep_proto_TraceCounters item = seep_proto_TraceCounters_init_zero;
-    const Sums sums = collect(table, trace, sampled, item);
+    Sums sums = collect(table, trace, sampled, item);
+    sums.verdicts = collect_verdicts(region, trace, sampled, item);
     snapshot.alloc_blocks += sums.alloc_blocks;
     snapshot.alloc_bytes += sums.alloc_bytes;
     snapshot.free_blocks += sums.free_blocks;
@@ -275,6 +329,7 @@ bool write_counters(MessageWriter& writer, Region region, Ref newest, bool every
     ++snapshot.traces;
     if (sums.signature() == trace.written_signature && !everything) continue;
     finish_counters(trace, item);
+    collect_freeing(region, trace, item);
     if (!writer.add(seep_proto_Counters_counters_tag, seep_proto_TraceCounters_fields, &item)) return false;
     trace.written_signature = sums.signature();
     ++snapshot.changed_counters;
@@ -298,7 +353,41 @@ void fill_loss(const RegionHeader& header, seep_proto_Loss& loss) {
   loss.unshared_records = count(LossKind::kUnsharedRecord);
 }
 
-bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snapshot& snapshot) {
+void fill_scan(const ScanFacts& facts, seep_proto_Scan& scan) {
+  scan.number = facts.number;
+  scan.trigger = static_cast<seep_proto_Scan_Trigger>(facts.trigger);
+  scan.time_ns = facts.time_ns;
+  scan.failure = static_cast<seep_proto_Scan_Failure>(facts.failure);
+  scan.stop = static_cast<seep_proto_Scan_Stop>(facts.stop);
+  scan.in_copy = facts.in_copy != 0;
+  scan.stopped_threads = facts.stopped_threads;
+  scan.missed_threads = facts.missed_threads;
+  scan.pause_ns = facts.pause_ns;
+  scan.duration_ns = facts.duration_ns;
+  scan.searched_bytes = facts.searched_bytes;
+  scan.unread_bytes = facts.unread_bytes;
+  scan.epoll_unread = facts.epoll_unread != 0;
+  scan.timers_unread = facts.timers_unread != 0;
+  scan.heap_as_roots = facts.heap_as_roots != 0;
+  scan.unknown_stacks = facts.unknown_stacks;
+}
+
+void fill_scans(EncoderScratch& scratch, const ScanState& state, seep_proto_Snapshot& snapshot) {
+  scratch.text_used = 0;
+  const uint32_t standing = state.standing.load(std::memory_order_acquire);
+  if (standing != 0) {
+    snapshot.has_scan = true;
+    fill_scan(state.results[standing - 1].facts, snapshot.scan);
+    if (state.default_suppressions[0] != '\0') {
+      snapshot.scan.default_suppressions = as_bytes(scratch, state.default_suppressions);
+    }
+  }
+  snapshot.has_failed_scan = state.has_failed.load(std::memory_order_acquire) != 0;
+  if (snapshot.has_failed_scan) fill_scan(state.failed, snapshot.failed_scan);
+}
+
+bool write_snapshot(MessageWriter& writer, EncoderScratch& scratch, RegionHeader& header,
+                    seep_proto_Snapshot& snapshot) {
   snapshot.number = header.progress.snapshots + 1;
   snapshot.has_loss = true;
   fill_loss(header, snapshot.loss);
@@ -309,6 +398,7 @@ bool write_snapshot(MessageWriter& writer, RegionHeader& header, seep_proto_Snap
   snapshot.freed_inherited_bytes = header.freed_inherited_bytes.load(std::memory_order_relaxed);
   snapshot.sandboxed_ns = header.sandboxed_ns.load(std::memory_order_relaxed);
   snapshot.thinned_snapshots = header.stream.now.thinned_snapshots;
+  fill_scans(scratch, header.scan, snapshot);
   return writer.write_single(seep_proto_Message_snapshot_tag, seep_proto_Snapshot_fields, &snapshot);
 }
 
@@ -365,7 +455,7 @@ bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, Sn
   for (const Ref newest : traces.part) {
     if (!write_counters(writer, region, newest, everything, snapshot)) return false;
   }
-  if (!writer.finish() || !write_snapshot(writer, header, snapshot)) return false;
+  if (!writer.finish() || !write_snapshot(writer, scratch, header, snapshot)) return false;
   memcpy(progress.newest_module, modules.part, sizeof modules.part);
   memcpy(progress.newest_thread_name, names.part, sizeof names.part);
   progress.private_alloc_blocks = private_alloc_blocks;

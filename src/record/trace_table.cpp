@@ -142,4 +142,14 @@ void TraceTable::note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_
   trace.more_thread_names.store(1, std::memory_order_relaxed);
 }
 
+void TraceTable::note_freeing(Trace& trace, Ref freed_from) const noexcept {
+  uint64_t word = trace.freeing.load(std::memory_order_relaxed);
+  for (;;) {
+    const FreeingStack before = FreeingStack::unpack(word);
+    if (before.looked_at == FreeingStack::kMostLooks) return;
+    if (trace.freeing.compare_exchange_weak(word, before.with(freed_from).pack(), std::memory_order_relaxed)) break;
+  }
+  region_.at<Trace>(freed_from)->is_freeing.store(1, std::memory_order_relaxed);
+}
+
 }  // namespace seep

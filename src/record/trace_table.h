@@ -44,6 +44,30 @@ enum class Cut : uint8_t { kWhole, kDepthLimit, kNoUnwindInformation, kOutsideSt
 
 inline constexpr unsigned kTraceThreadNames = 4;
 
+// Where the blocks of a trace are mostly freed, among the frees that were looked at: the majority vote of Boyer and
+// Moore (1981), which finds the stack of more than half of them, if there is one, in constant space. Packed into a
+// word, so that a reader never sees half of it.
+struct FreeingStack {
+  static constexpr uint64_t kMostLooks = (1 << 12) - 1, kMostVotes = (1 << 8) - 1;
+
+  Ref trace;           // The candidate; 0: none yet.
+  uint64_t looked_at;  // Frees.
+  uint64_t seen;       // Of these from there, since it has been the candidate: really so many or more.
+  uint64_t votes;
+
+  [[nodiscard]] static constexpr FreeingStack unpack(uint64_t word) noexcept {
+    return {static_cast<Ref>(word), word >> 32 & kMostLooks, word >> 44 & kMostLooks, word >> 56};
+  }
+  [[nodiscard]] constexpr uint64_t pack() const noexcept { return trace | looked_at << 32 | seen << 44 | votes << 56; }
+
+  [[nodiscard]] constexpr FreeingStack with(Ref freed_from) const noexcept {
+    const uint64_t looks = looked_at + 1;
+    if (trace == freed_from) return {trace, looks, seen + 1, votes < kMostVotes ? votes + 1 : votes};
+    if (votes == 0) return {freed_from, looks, 1, 1};
+    return {trace, looks, seen, votes - 1};
+  }
+};
+
 struct Trace {
   Ref next_older;
   uint32_t id;
@@ -54,6 +78,8 @@ struct Trace {
   std::atomic<uint16_t> thread_names[kTraceThreadNames];  // 0: none.
   std::atomic<Ref> extra_shards[kShards - 1];             // Shard 0 follows this struct; the others come when needed.
   std::atomic<uint32_t> unknown_frees;                    // Frees from here of blocks that are not known.
+  std::atomic<uint64_t> freeing;                          // Where its blocks are freed: a FreeingStack, packed.
+  std::atomic<uint32_t> is_freeing;                       // 1: blocks of a trace are freed from here.
   uint64_t first_allocated_ns;
   std::atomic<uint64_t> last_allocated_ns;
   std::atomic<uint64_t> peak_live_bytes;
@@ -91,6 +117,13 @@ class TraceTable {
 
   // After an allocation was counted: time, peak and thread name.
   void note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_name) const noexcept;
+
+  // Whether the trace's `number`th free is to be looked at, counted in a shard: the first, second, fourth, and so on,
+  // and each 256th. And what was seen: the trace that it was freed from.
+  [[nodiscard]] static constexpr bool looks_at_free(uint64_t number) noexcept {
+    return (number & (number - 1)) == 0 || number % 256 == 0;
+  }
+  void note_freeing(Trace& trace, Ref freed_from) const noexcept;
 
  private:
   [[nodiscard]] Ref search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept;
