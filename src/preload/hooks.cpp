@@ -40,8 +40,10 @@ SEEP_SLOW void* slow_calloc(size_t count, size_t size) {
 
 SEEP_SLOW void slow_free(void* block) {
   if (seep::is_bootstrap_block(block)) return;
-  seep::count_freed(block, seep::take_record(block), true);
+  const seep::TakenRecord record = seep::take_record(block);
+  seep::count_freed(block, record, true);
   next.free(block);
+  seep::note_given_back(block, record);
 }
 
 // A block of the bootstrap arena cannot grow: the allocator gets a copy of it, and does with that what it does with its
@@ -64,6 +66,7 @@ SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
     void* moved = move_from_bootstrap(block, size);
     return sampled ? recorded(moved, size) : moved;
   }
+  const seep::MovingBlock moving;
   const seep::TakenRecord record = seep::take_record(block);
   void* result = next.realloc(block, size);
   if (result == nullptr && size != 0) {
@@ -71,6 +74,7 @@ SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
     return nullptr;
   }
   seep::count_freed(block, record, result == nullptr);
+  seep::note_given_back(block, record);
   return sampled ? recorded(result, size) : result;
 }
 

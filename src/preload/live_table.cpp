@@ -6,7 +6,9 @@
 namespace seep {
 namespace {
 
-constexpr unsigned kSizeBits = 44;
+constexpr unsigned kSizeBits = 43;
+constexpr uint64_t kIgnored = uint64_t{1} << kSizeBits;
+constexpr unsigned kShiftAt = kSizeBits + 1;
 constexpr unsigned kShiftBits = 4;
 constexpr unsigned kBirthUnitBits = 10;
 
@@ -26,17 +28,19 @@ void LiveTable::write(Value& value, const LiveEntry& entry) noexcept {
   const uint64_t largest = (uint64_t{1} << kSizeBits) - 1;
   const uint64_t size = entry.size_bytes < largest ? entry.size_bytes : largest;
   const uint64_t birth = entry.birth_ns >> kBirthUnitBits;
-  value.size_and_birth.store(size | uint64_t{entry.interval_shift} << kSizeBits | birth << (kSizeBits + kShiftBits),
-                             std::memory_order_relaxed);
+  const uint64_t ignored = entry.ignored ? kIgnored : 0;
+  value.size_and_birth.store(
+      size | ignored | uint64_t{entry.interval_shift} << kShiftAt | birth << (kShiftAt + kShiftBits),
+      std::memory_order_relaxed);
   value.trace_and_birth.store(entry.trace | (birth >> 16) << 32, std::memory_order_relaxed);
 }
 
 LiveEntry LiveTable::read(const Value& value) noexcept {
   const uint64_t first = value.size_and_birth.load(std::memory_order_relaxed);
   const uint64_t second = value.trace_and_birth.load(std::memory_order_relaxed);
-  const uint64_t birth = first >> (kSizeBits + kShiftBits) | (second >> 32) << 16;
+  const uint64_t birth = first >> (kShiftAt + kShiftBits) | (second >> 32) << 16;
   return {first & ((uint64_t{1} << kSizeBits) - 1), birth << kBirthUnitBits, static_cast<uint32_t>(second),
-          static_cast<uint32_t>(first >> kSizeBits) & ((1u << kShiftBits) - 1)};
+          static_cast<uint32_t>(first >> kShiftAt) & ((1u << kShiftBits) - 1), (first & kIgnored) != 0};
 }
 
 // Newest level first: it holds the most.
@@ -109,6 +113,22 @@ bool LiveTable::remove(uintptr_t address, LiveEntry& entry) noexcept {
   entry = read(slot.bucket->value[slot.index]);
   // Fails only where the program frees a block twice at once: one of the two frees is unknown then.
   return slot.bucket->key[slot.index].compare_exchange_strong(address, 0, std::memory_order_acq_rel);
+}
+
+uintptr_t LiveTable::find_block_around(uintptr_t address) const noexcept {
+  uintptr_t found = 0;
+  each([&](uintptr_t start, const LiveEntry& entry) {
+    if (start <= address && address - start < entry.size_bytes) found = start;
+  });
+  return found;
+}
+
+bool LiveTable::set_ignored(uintptr_t address) noexcept {
+  Slot slot = find(address);
+  if (slot.bucket == nullptr) slot = find(find_block_around(address));
+  if (slot.bucket == nullptr) return false;
+  slot.bucket->value[slot.index].size_and_birth.fetch_or(kIgnored, std::memory_order_relaxed);
+  return true;
 }
 
 bool LiveTable::contains(uintptr_t address) const noexcept { return find(address).bucket != nullptr; }

@@ -29,6 +29,7 @@ struct LiveEntry {
   uint64_t birth_ns;        // Since the recording began; kept to about a microsecond.
   uint32_t trace;           // Its Ref.
   uint32_t interval_shift;  // The sample interval was the recording's first, times 2 to this.
+  bool ignored = false;     // The program does not want it to be called leaked.
 };
 
 class LiveTable {
@@ -49,6 +50,8 @@ class LiveTable {
   [[nodiscard]] Insert insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept;
   [[nodiscard]] bool remove(uintptr_t address, LiveEntry& entry) noexcept;
   [[nodiscard]] bool contains(uintptr_t address) const noexcept;
+  // Of the block that `address` points at or into. False: there is none. Takes as long as `each` for the second.
+  bool set_ignored(uintptr_t address) noexcept;
 
   // Calls visit(address, entry) for each entry. Those that come or go meanwhile may be seen or not.
   template <typename Visit>
@@ -60,7 +63,7 @@ class LiveTable {
   static constexpr uintptr_t kReserved = 1;
 
   struct Value {
-    std::atomic<uint64_t> size_and_birth;   // size: 44 bits; interval shift: 4; low 16 bits of birth.
+    std::atomic<uint64_t> size_and_birth;   // size: 43 bits; ignored: 1; interval shift: 4; low 16 bits of birth.
     std::atomic<uint64_t> trace_and_birth;  // trace: 32 bits; high 32 bits of birth, in units of 1024 ns.
   };
   struct Bucket {
@@ -77,6 +80,7 @@ class LiveTable {
   }
   [[nodiscard]] Bucket& bucket(unsigned level, uintptr_t address, unsigned choice) const noexcept;
   [[nodiscard]] Slot find(uintptr_t address) const noexcept;
+  [[nodiscard]] uintptr_t find_block_around(uintptr_t address) const noexcept;
   [[nodiscard]] Slot claim(uintptr_t address) noexcept;
   [[nodiscard]] Slot claim_in_level(unsigned level, uintptr_t address) noexcept;
   [[nodiscard]] bool add_level(unsigned seen) noexcept;

@@ -63,7 +63,10 @@ __attribute__((always_inline)) inline void release(NextOperator& next_operator, 
   }
   const auto real = reinterpret_cast<void (*)(void*, Arguments...)>(function);
   if (next_operator.unseen.load(std::memory_order_relaxed) && seep::maybe_recorded(block)) {
-    seep::count_freed(block, seep::take_record(block), true);
+    const seep::TakenRecord record = seep::take_record(block);
+    seep::count_freed(block, record, true);
+    real(block, arguments...);
+    return seep::note_given_back(block, record);
   }
   return real(block, arguments...);
 }

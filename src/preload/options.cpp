@@ -3,6 +3,8 @@
 // SEEP_OPTIONS; see options.h. Runs inside the host, once, single-threaded; no malloc, no stdio.
 #include "preload/options.h"
 
+#include <signal.h>
+
 #include <cstring>
 
 #include "record/snapshot_encoder.h"
@@ -49,6 +51,40 @@ bool parse_valgrind(Options& options, const char* value) {
   return options.record_under_valgrind || strcmp(value, "inert") == 0;
 }
 
+bool parse_scan(Options& options, const char* value) {
+  static constexpr struct {
+    const char* name;
+    Options::Scan scan;
+  } kScans[] = {{"exit", Options::Scan::kExit}, {"request", Options::Scan::kRequest}, {"off", Options::Scan::kOff}};
+  for (const auto& scan : kScans) {
+    if (strcmp(value, scan.name) != 0) continue;
+    options.scan = scan.scan;
+    return true;
+  }
+  return false;
+}
+
+// A number, or a name with or without SIG. Not one that the kernel or libc sends on its own, or that cannot be caught.
+bool parse_signal(Options& options, const char* value) {
+  static constexpr struct {
+    const char* name;
+    int number;
+  } kSignals[] = {{"HUP", SIGHUP},     {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"QUIT", SIGQUIT},
+                  {"WINCH", SIGWINCH}, {"URG", SIGURG},   {"IO", SIGIO},     {"PWR", SIGPWR}};
+  const char* name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
+  for (const auto& signal : kSignals) {
+    if (strcmp(name, signal.name) == 0) options.scan_signal = signal.number;
+    if (strcmp(name, signal.name) == 0) return true;
+  }
+  uint64_t number;
+  if (!parse_number(value, number) || *value != '\0') return false;
+  const bool realtime = number >= 34 && number <= 64;  // Below, glibc has its own.
+  bool known = realtime;
+  for (const auto& signal : kSignals) known = known || number == static_cast<uint64_t>(signal.number);
+  if (known) options.scan_signal = static_cast<int>(number);
+  return known;
+}
+
 bool parse_seed(Options& options, const char* value) { return parse_number(value, options.seed) && *value == '\0'; }
 
 }  // namespace
@@ -92,6 +128,9 @@ const OptionKey kOptionKeys[] = {
     {"region", [](Options& o, const char* value) { return copy_text(o.region, value); }},
     {"interval", [](Options& o, const char* value) { return parse_duration(value, o.interval_ns); }},
     {"depth", parse_depth},
+    {"scan", parse_scan},
+    {"scan_signal", parse_signal},
+    {"scan_limit", [](Options& o, const char* value) { return parse_duration(value, o.scan_limit_ns); }},
     {"max_memory", [](Options& o, const char* value) { return parse_bytes(value, o.max_memory_bytes); }},
     {"max_stream", [](Options& o, const char* value) { return parse_bytes(value, o.max_stream_bytes); }},
     {"seed", parse_seed},
@@ -137,6 +176,9 @@ void parse_options(Options& options, const char* text, Complain complain, void* 
     }
   }
   if (!memory_given && !options.exact()) options.max_memory_bytes = 64 << 20;
+  if (options.scan == Options::Scan::kByMode) {
+    options.scan = options.exact() ? Options::Scan::kExit : Options::Scan::kRequest;
+  }
 }
 
 }  // namespace seep

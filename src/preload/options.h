@@ -18,6 +18,10 @@ struct Options {
   uint64_t max_stream_bytes = 256 << 20;  // 0: no limit.
   uint64_t seed = 0;                      // 0: random.
   bool record_under_valgrind = false;
+  enum class Scan : uint8_t { kByMode, kExit, kRequest, kOff };
+  Scan scan = Scan::kByMode;  // When leak scans take place; kByMode only until all options are read.
+  int scan_signal = 0;        // Asks for a scan; 0: none.
+  uint64_t scan_limit_ns = 2'000'000'000;
   char out[2048] = "seep.%e.%p/%e.%p.seep";
   char region[512] = "tmpfs";
   char announce[2048] = "";  // A file to append our pid to; for `seep run`.

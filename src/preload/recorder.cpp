@@ -166,6 +166,7 @@ void enter_record(Region region, ThreadState& thread, uintptr_t address, const L
     case LiveTable::Insert::kDone: break;
   }
   live_filter.settle(address, filter);
+  if (recording.options.exact()) recording.heap_pages.add(address, entry.size_bytes);
   const bool exact = recording.options.exact();
   const Weight weight = recording.weight_of(entry);
   count_allocation(table.shard(trace, thread.shard), entry.size_bytes, entry.birth_ns, exact ? nullptr : &weight);
@@ -173,17 +174,28 @@ void enter_record(Region region, ThreadState& thread, uintptr_t address, const L
   table.note_allocation(trace, entry.birth_ns, thread_name(region, thread));
 }
 
+// The stack trace of a free; 0 where it cannot be had.
+__attribute__((always_inline)) inline Ref trace_of_free(Region region, ThreadState& thread) {
+  unsigned scratch_index;
+  Scratch* scratch = !region.valid() ? nullptr : acquire_scratch(thread, scratch_index);
+  if (scratch == nullptr) return 0;
+  const Ref trace = TraceCapture(region, thread, *scratch).capture(now_ns());
+  recording.scratches.release(scratch_index);
+  return trace;
+}
+
 // Where it was freed is all that is known of such a block.
 void record_unknown_free() {
   count_loss(LossKind::kUnknownFree);
-  ThreadState& thread = thread_state;
   const Region region = open_region();
-  unsigned scratch_index;
-  Scratch* scratch = !region.valid() ? nullptr : acquire_scratch(thread, scratch_index);
-  if (scratch == nullptr) return;
-  const Ref trace = TraceCapture(region, thread, *scratch).capture(now_ns());
-  recording.scratches.release(scratch_index);
+  const Ref trace = trace_of_free(region, thread_state);
   if (trace != 0) region.at<Trace>(trace)->unknown_frees.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Blocks that are freed say where those of the same trace should have been that are not.
+__attribute__((noinline)) void look_at_free(Region region, ThreadState& thread, Trace& trace) {
+  const Ref freed_from = trace_of_free(region, thread);
+  if (freed_from != 0) TraceTable(region).note_freeing(trace, freed_from);
 }
 
 void look_after_things(ThreadState& thread) {
@@ -265,7 +277,8 @@ void record_allocation(void* block, size_t size) noexcept {
   if (trace == 0) return count_loss(LossKind::kRegionFull);
   if (cut != Cut::kWhole && cut != Cut::kDepthLimit) region.count_loss(LossKind::kCutRecord);
   ++thread.slow_events;
-  enter_record(region, thread, reinterpret_cast<uintptr_t>(block), {size, time_ns, trace, thread.sample_shift});
+  enter_record(region, thread, reinterpret_cast<uintptr_t>(block),
+               {size, time_ns, trace, thread.sample_shift, thread.leak_check_disabled != 0});
   thread.last_recorded = reinterpret_cast<uintptr_t>(block);
   thread.bytes_until_sample_then = thread.bytes_until_sample;
   look_after_things(thread);
@@ -301,8 +314,18 @@ void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept 
   TraceTable table(region);
   const bool temporary = by_free && thread.last_recorded == reinterpret_cast<uintptr_t>(block) &&
                          thread.bytes_until_sample_then == thread.bytes_until_sample;
-  count_free(table.shard(*region.at<Trace>(entry.trace), thread.shard), entry.size_bytes, entry.birth_ns, now_ns(),
-             temporary, exact ? nullptr : &weight);
+  Trace& trace = *region.at<Trace>(entry.trace);
+  CounterBlock& shard = table.shard(trace, thread.shard);
+  count_free(shard, entry.size_bytes, entry.birth_ns, now_ns(), temporary, exact ? nullptr : &weight);
+  const bool looks = by_free && TraceTable::looks_at_free(shard.free_blocks.load(std::memory_order_relaxed));
+  if (looks) look_at_free(region, thread, trace);
+}
+
+void note_given_back(const void* block, const TakenRecord& record) noexcept {
+  if (!record.taken || record.entry.size_bytes < leak_scan::HeapPages::kLargeBytes || !recording.options.exact())
+    return;
+  const KeepErrno keep_errno;
+  recording.heap_pages.note_freed(reinterpret_cast<uintptr_t>(block), record.entry.size_bytes);
 }
 
 void put_back(void* block, const TakenRecord& record) noexcept {

@@ -65,8 +65,28 @@ struct TakenRecord {
   PackedFilter filter;
 };
 
+// While this is there a realloc is under way: a leak scan does not look at such a moment.
+class MovingBlock {
+ public:
+  MovingBlock() noexcept : before_(thread_state.moving_from_sp) {
+    thread_state.moving_from_sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~MovingBlock() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread_state.moving_from_sp = before_;
+  }
+  MovingBlock(const MovingBlock&) = delete;
+  MovingBlock& operator=(const MovingBlock&) = delete;
+
+ private:
+  const uintptr_t before_;
+};
+
 // Before the real free or realloc: takes the record out, if there is one.
 [[nodiscard]] TakenRecord take_record(void* block) noexcept;
+// After the real free or realloc: memory that the allocator has given back is no heap any more.
+void note_given_back(const void* block, const TakenRecord& record) noexcept;
 // The block is gone for good. `by_free`: not by realloc.
 void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept;
 // The realloc failed: the block lives on.

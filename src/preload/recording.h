@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "preload/leak_scan/heap_pages.h"
 #include "preload/live_table.h"
 #include "preload/loaded_modules.h"
 #include "preload/options.h"
@@ -24,6 +25,7 @@ struct Recording {
   Options options;
   PrivateMemory memory;
   LiveTable live{memory, 7};
+  leak_scan::HeapPages heap_pages{memory};  // Exact mode.
   LoadedModules modules{memory};
   RowCache rows;
   Unwinder unwinder{modules, rows};

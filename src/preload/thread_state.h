@@ -19,9 +19,14 @@ struct ThreadState {
   uint16_t thread_name;      // Its number in the recording,
   uint32_t name_generation;  // in the recording with this number.
   uint32_t slow_events;
-  uint16_t scratch;        // Of ScratchPool, the block to try first.
-  uint8_t interval_shift;  // Of the sample interval that the running gap was drawn with,
-  uint8_t sample_shift;    // and that of the sample being recorded.
+  uint16_t scratch;              // Of ScratchPool, the block to try first.
+  uint8_t interval_shift;        // Of the sample interval that the running gap was drawn with,
+  uint8_t sample_shift;          // and that of the sample being recorded.
+  uint16_t leak_check_disabled;  // Not 0: what is allocated now is not to be called leaked.
+  // Where a realloc is under way: the depth of its hook on the stack. Its block is in no table meanwhile, and may be
+  // half moved. Of a realloc that a signal handler jumped out of the depth stays, above the thread's stack pointer
+  // then.
+  uintptr_t moving_from_sp;
   // The last block that was recorded here, while no other allocation has followed: for `temporary`.
   uintptr_t last_recorded;
   int64_t bytes_until_sample_then;
