@@ -66,8 +66,9 @@ SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
     void* moved = move_from_bootstrap(block, size);
     return sampled ? recorded(moved, size) : moved;
   }
-  const seep::MovingBlock moving;
-  const seep::TakenRecord record = seep::take_record(block);
+  seep::MovingBlock moving(block, size);
+  const seep::TakenRecord& record = moving.record;
+  seep::take_record(block, moving.record);
   void* result = next.realloc(block, size);
   if (result == nullptr && size != 0) {
     seep::put_back(block, record);

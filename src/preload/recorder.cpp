@@ -285,14 +285,18 @@ void record_allocation(void* block, size_t size) noexcept {
 }
 
 TakenRecord take_record(void* block) noexcept {
-  const KeepErrno keep_errno;
   TakenRecord record{};
-  if (block == nullptr || recording.state.load(std::memory_order_acquire) != Recording::kOn) return record;
+  take_record(block, record);
+  return record;
+}
+
+void take_record(void* block, TakenRecord& record) noexcept {
+  const KeepErrno keep_errno;
+  if (block == nullptr || recording.state.load(std::memory_order_acquire) != Recording::kOn) return;
   if (notice_fork()) fork_thread(thread_state);
   record.filter = live_filter.current();
   record.taken = recording.live.remove(reinterpret_cast<uintptr_t>(block), record.entry);
   if (!record.taken && recording.options.exact()) record_unknown_free();
-  return record;
 }
 
 void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept {

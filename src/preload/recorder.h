@@ -65,26 +65,33 @@ struct TakenRecord {
   PackedFilter filter;
 };
 
-// While this is there a realloc is under way: a leak scan does not look at such a moment.
-class MovingBlock {
- public:
-  MovingBlock() noexcept : before_(thread_state.moving_from_sp) {
-    thread_state.moving_from_sp = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+// Before the real free or realloc: takes the record out, if there is one.
+[[nodiscard]] TakenRecord take_record(void* block) noexcept;
+// The same; what was recorded stands in `record` before it leaves the live table.
+void take_record(void* block, TakenRecord& record) noexcept;
+
+// On the stack of a hook while a realloc is under way, for a leak scan to read: what the block holds is in no block of
+// the live table.
+struct MovingBlock {
+  MovingBlock(const void* moved, size_t wanted_bytes) noexcept
+      : block(reinterpret_cast<uintptr_t>(moved)), new_bytes(wanted_bytes), before(thread_state.moving) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread_state.moving = reinterpret_cast<uintptr_t>(this);
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
   ~MovingBlock() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    thread_state.moving_from_sp = before_;
+    thread_state.moving = before;
   }
   MovingBlock(const MovingBlock&) = delete;
   MovingBlock& operator=(const MovingBlock&) = delete;
 
- private:
-  const uintptr_t before_;
+  uintptr_t block;
+  size_t new_bytes;
+  uintptr_t before;
+  TakenRecord record{};
 };
 
-// Before the real free or realloc: takes the record out, if there is one.
-[[nodiscard]] TakenRecord take_record(void* block) noexcept;
 // After the real free or realloc: memory that the allocator has given back is no heap any more.
 void note_given_back(const void* block, const TakenRecord& record) noexcept;
 // The block is gone for good. `by_free`: not by realloc.

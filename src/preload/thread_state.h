@@ -23,10 +23,9 @@ struct ThreadState {
   uint8_t interval_shift;        // Of the sample interval that the running gap was drawn with,
   uint8_t sample_shift;          // and that of the sample being recorded.
   uint16_t leak_check_disabled;  // Not 0: what is allocated now is not to be called leaked.
-  // Where a realloc is under way: the depth of its hook on the stack. Its block is in no table meanwhile, and may be
-  // half moved. Of a realloc that a signal handler jumped out of the depth stays, above the thread's stack pointer
-  // then.
-  uintptr_t moving_from_sp;
+  // A realloc is under way (a MovingBlock): its block is in no table meanwhile, and may be half moved. Of one that a
+  // signal handler jumped out of this stays, and then points below the thread's stack pointer.
+  uintptr_t moving;
   // The last block that was recorded here, while no other allocation has followed: for `temporary`.
   uintptr_t last_recorded;
   int64_t bytes_until_sample_then;

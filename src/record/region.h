@@ -133,15 +133,7 @@ struct EndFacts {
 // Values of proto Scan.Trigger, Scan.Stop and Scan.Failure.
 enum class ScanTrigger : uint32_t { kUnknown, kExit, kRequest, kSignal };
 enum class ScanStop : uint32_t { kNotStopped, kAlone, kByPtrace, kBySignal };
-enum class ScanFailure : uint32_t {
-  kNone,
-  kThreadsRanOn,
-  kOutOfTime,
-  kNoMemory,
-  kNoMaps,
-  kCopyDied,
-  kOverlappingBlocks
-};
+enum class ScanFailure : uint32_t { kNone, kThreadsRanOn, kOutOfTime, kNoMemory, kNoMaps, kCopyDied };
 
 // Of one leak scan; see proto Scan for each.
 struct ScanFacts {
@@ -161,6 +153,7 @@ struct ScanFacts {
   uint64_t duration_ns;
   uint64_t searched_bytes;
   uint64_t unread_bytes;
+  uint64_t overlapping_blocks;
 };
 
 // What a scan said of the blocks of one trace; see proto Verdicts. By index: definite, indirect, possible, reachable.

@@ -366,6 +366,7 @@ void fill_scan(const ScanFacts& facts, seep_proto_Scan& scan) {
   scan.duration_ns = facts.duration_ns;
   scan.searched_bytes = facts.searched_bytes;
   scan.unread_bytes = facts.unread_bytes;
+  scan.overlapping_blocks = facts.overlapping_blocks;
   scan.epoll_unread = facts.epoll_unread != 0;
   scan.timers_unread = facts.timers_unread != 0;
   scan.heap_as_roots = facts.heap_as_roots != 0;

@@ -13,6 +13,14 @@ constexpr uint64_t kPieceBytes = 1 << 20;  // Between two looks at the clock.
 constexpr unsigned kWorkPerLook = 64;
 constexpr unsigned kBlocksAtOnce = 16;
 
+// Where glibc's chunk behind a block begins (malloc/malloc.c, "A chunk of memory"): the size stands right before the
+// block, with three flags in its lowest bits, and counts from 16 bytes before it.
+uint64_t next_chunk(uint64_t block) {
+  constexpr uint64_t kFlags = 7, kHeaderBytes = 16;
+  const uint64_t size = *reinterpret_cast<const uint64_t*>(block - sizeof(uint64_t));
+  return block - kHeaderBytes + (size & ~kFlags);
+}
+
 }  // namespace
 
 Marker::Marker(PrivateMemory& memory, const BlockIndex& index, const MarkOptions& options) noexcept
@@ -77,6 +85,14 @@ void Marker::add_root(uint64_t word) noexcept {
   if (found_.count >= FoundWords::kEnough) resolve();
 }
 
+void Marker::add_allocator_roots(uint64_t start, uint64_t end) noexcept {
+  resolve();
+  in_allocator_ = true;
+  add_roots(start, end);
+  resolve();
+  in_allocator_ = false;
+}
+
 template <bool kPlaces>
 void Marker::scan(uint64_t start, uint64_t end, uint64_t tag) noexcept {
   const auto* at = reinterpret_cast<const Word*>((start + sizeof(Word) - 1) & ~(sizeof(Word) - 1));
@@ -130,6 +146,7 @@ void Marker::hit(uint32_t number, uint64_t word, uint64_t tag, const Word* place
   const Block& block = index_.block(number);
   const bool definite = tag != 0;
   if (word >= block.pointed_end()) return hit_end(number, word, false, definite, place);
+  if (in_allocator_ && word == next_chunk(block.start())) return;
   const bool is_start = word == block.start();
   // It may as well be the end of an empty array before it, where the allocator leaves no gap: that may not be lost.
   if (is_start && number > 0 && may_change(number - 1)) hit_end(number - 1, word, true, false, place);

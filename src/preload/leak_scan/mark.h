@@ -31,6 +31,7 @@
 #include "preload/leak_scan/block_index.h"
 #include "preload/leak_scan/heuristics.h"
 #include "preload/leak_scan/mark_stack.h"
+#include "preload/leak_scan/ranges.h"
 #include "preload/leak_scan/word_filter.h"
 
 namespace seep::leak_scan {
@@ -45,9 +46,7 @@ struct Leak {
 
 struct MarkOptions {
   enum class Mode : uint8_t { kExact, kSampled };
-  struct Range {
-    uint64_t start, end;
-  };
+  using Range = leak_scan::Range;
 
   Mode mode = Mode::kExact;
   uint8_t heuristics = kAllHeuristics;
@@ -72,6 +71,9 @@ class Marker {
   // Readable memory of which every aligned word is a root (in sampled mode: all memory, the blocks' too); and a word.
   void add_roots(uint64_t start, uint64_t end) noexcept;
   void add_root(uint64_t word) noexcept;
+  // As add_roots, of memory where glibc's malloc keeps its own lists. They lead to what stands before a free block: the
+  // last word of the block before that, if it is so long, which nobody points at.
+  void add_allocator_roots(uint64_t start, uint64_t end) noexcept;
 
   // Last. kOutOfTime: there is no verdict of any block.
   [[nodiscard]] Outcome finish() noexcept;
@@ -132,6 +134,7 @@ class Marker {
   enum class Phase : uint8_t { kReach, kFollow, kProve } phase_;
   Verdict follow_from_ = Verdict::kUnreached, follow_to_ = Verdict::kFollowed;
   bool out_of_time_ = false;
+  bool in_allocator_ = false;
   unsigned work_since_clock_ = 0;
   uint64_t scanned_bytes_ = 0;
 

@@ -43,7 +43,8 @@ bool yama_is_here() noexcept {
 
 }  // namespace
 
-__attribute__((noinline)) StopResult ThreadStop::stop(uint64_t deadline_ns, StopOptions options) noexcept {
+__attribute__((noinline)) StopResult ThreadStop::stop(uint64_t deadline_ns, StopOptions options,
+                                                      const Registers* itself) noexcept {
   Registers registers;
   capture_registers(registers);
   result_ = {};
@@ -59,7 +60,7 @@ __attribute__((noinline)) StopResult ThreadStop::stop(uint64_t deadline_ns, Stop
   }
   result_.stopped_threads = threads_.count(StopState::kStopped);
   result_.missed_threads = threads_.count(StopState::kMissed);
-  if (!add_itself(registers)) ++result_.missed_threads;
+  if (!add_itself(itself == nullptr ? registers : *itself)) ++result_.missed_threads;
   return result_;
 }
 

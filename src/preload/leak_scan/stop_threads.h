@@ -13,6 +13,7 @@
 #include "preload/leak_scan/ptrace_stop.h"
 #include "preload/leak_scan/signal_stop.h"
 #include "preload/leak_scan/stopped_threads.h"
+#include "processor/processor.h"
 
 namespace seep::leak_scan {
 
@@ -51,8 +52,9 @@ class ThreadStop {
   ThreadStop& operator=(const ThreadStop&) = delete;
 
   // Takes until the deadline (of CLOCK_MONOTONIC) at the longest, and a fifth of a second more where a helper hangs.
-  // Way kNone: there is nothing to resume.
-  StopResult stop(uint64_t deadline_ns, StopOptions options = {}) noexcept;
+  // Way kNone: there is nothing to resume. `itself`: the registers that count for the calling thread; null: those of
+  // now.
+  StopResult stop(uint64_t deadline_ns, StopOptions options = {}, const Registers* itself = nullptr) noexcept;
 
   // False: threads went on earlier (somebody killed the helper), and what was read since is worth nothing.
   [[nodiscard]] bool resume() noexcept;
