@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A library with two pointers in its data. Runs inside library_data.
+#include "told.h"
+
+static void* initialized = &initialized;
+static void* uninitialized;
+
+__attribute__((visibility("default"))) SITE void keep_two(void);
+void keep_two(void) {
+  initialized = escape(malloc(40));
+  uninitialized = escape(malloc(4000));
+  escape(&initialized);
+  escape(&uninitialized);
+}

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the verdicts share: a program says what is leaked in it (told.h), and seep, at exit and on request,
+and Valgrind must both say the same of each of its functions: blocks and bytes of each verdict.
+
+Where Valgrind says something else the program tells that, too, and the test must know why. Of blocks that other
+libraries allocated nothing is told; none of them may be definite for seep that is not for Valgrind. Threads: none.
+"""
+import collections
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+import tap  # noqa: E402
+from seep_test import BUILD, LONG, PRELOAD, RegionTest, clean_environment  # noqa: E402
+
+PROGRAMS = BUILD / "tests/verdicts"
+VERDICTS = ("definite", "indirect", "possible", "reachable")
+VALGRIND = ["valgrind", "--leak-check=full", "--show-leak-kinds=all", "--leak-check-heuristics=all", "--num-callers=40",
+            "--leak-resolution=high", "--run-libc-freeres=no", "--run-cxx-freeres=no", "--keep-debuginfo=yes",
+            "--trace-children=no", "--undef-value-errors=no", "--xml=yes"]
+VALGRINDS_WORD = {"Leak_DefinitelyLost": "definite", "Leak_IndirectlyLost": "indirect", "Leak_PossiblyLost": "possible",
+                  "Leak_StillReachable": "reachable"}
+
+# Modules between a program and malloc: of stacks they do not count.
+ALLOCATORS = ("/vgpreload_", "/libstdc++.so")
+
+# When seep scans: at the end, in place, or when the program asks just before it, in a copy of the process.
+AT_EXIT, ON_REQUEST = "at exit", "on request"
+BOTH_WAYS = ()  # Until there is a scan.
+
+Sum = collections.namedtuple("Sum", "blocks bytes")
+
+
+class Sums(dict):
+    """{(function, verdict): Sum}, without nothings."""
+
+    def add(self, function, verdict, blocks, size_bytes):
+        if blocks:
+            known = self.get((function, verdict), Sum(0, 0))
+            self[function, verdict] = Sum(known.blocks + blocks, known.bytes + size_bytes)
+
+    def functions(self):
+        return {function for function, _ in self}
+
+    def without(self, functions):
+        return Sums({key: value for key, value in self.items() if key[0] not in functions})
+
+
+def read_told(path):
+    """What a program told: (what is so, what Valgrind says of all functions)."""
+    so, valgrinds = Sums(), Sums()
+    for line in path.read_text().splitlines() if path.exists() else []:
+        word, function, verdict, blocks, size_bytes = line.split()
+        if word not in ("site", "valgrind") or verdict not in VERDICTS:
+            raise AssertionError(f"{path}: not a line of told.h: {line}")
+        (so if word == "site" else valgrinds).add(function, verdict, int(blocks), int(size_bytes))
+    valgrinds.update(so.without(valgrinds.functions()))
+    return so, valgrinds
+
+
+def plain_name(function):
+    """Of a function its name alone: without scope, template arguments, parameters, and what the compiler adds."""
+    name = function.replace("(anonymous namespace)::", "").split("(")[0].split("<")[0]
+    return name.split("::")[-1].split(" ")[-1].split(".")[0]
+
+
+def site_name(frames, told):
+    """The function of the programs that a block is of: the one that called the allocator, inlined functions left out;
+    None: it was asked for by another library. `frames`: (function, path of its module), innermost first."""
+    own = itertools.dropwhile(lambda frame: any(name in str(frame[1]) for name in ALLOCATORS), frames)
+    ours = itertools.takewhile(lambda frame: str(frame[1]).startswith(str(PROGRAMS)), own)
+    names = [plain_name(function or "?") for function, _ in ours]
+    return next((name for name in names if name in told), names[0] if names else None)
+
+
+def valgrinds_sums(path, told):
+    """(Sums of the programs' functions, [stacks of what is definite elsewhere]) of one XML file."""
+    sums, foreign = Sums(), []
+    for error in xml.etree.ElementTree.parse(path).getroot().iter("error"):
+        verdict = VALGRINDS_WORD.get(error.findtext("kind"))
+        if verdict is None:
+            continue
+        size_bytes, blocks = int(error.findtext("xwhat/leakedbytes")), int(error.findtext("xwhat/leakedblocks"))
+        direct = re.match(r"[\d,]+ \(([\d,]+) direct", error.findtext("xwhat/text"))
+        size_bytes = int(direct[1].replace(",", "")) if direct else size_bytes
+        frames = [(frame.findtext("fn"), frame.findtext("obj") or "") for frame in error.find("stack").iter("frame")]
+        name = site_name(frames, told)
+        if name is not None:
+            sums.add(name, verdict, blocks, size_bytes)
+        elif verdict == "definite":
+            foreign.append([function for function, _ in frames])
+    return sums, foreign
+
+
+def seeps_sums(report, told):
+    sums, foreign = Sums(), []
+    for site in report["sites"]:
+        frames = [(frame["function"], frame["module"]) for frame in site["frames"]]
+        name = site_name(frames, told)
+        if name is None and site["definite_blocks"]:
+            foreign.append([function for function, _ in frames])
+        for verdict in VERDICTS:
+            if name is not None:
+                sums.add(name, verdict, site[f"{verdict}_blocks"], site[f"{verdict}_bytes"])
+    return sums, foreign
+
+
+class VerdictsTest(RegionTest):
+    """A test of programs of a group. `group` is the directory that they are in. `valgrind_differs` says of each program
+    that tells lines for Valgrind why that is so."""
+
+    group = None
+    limit_seconds = 120
+    valgrind_differs = {}
+
+    def program(self, name):
+        return PROGRAMS / self.group / name
+
+    def run_program(self, command, environment, expected_status=0):
+        """Runs a command to its end: what was told. The whole process group must be gone inside the limit."""
+        told = self.directory / f"told.{self.recordings}"
+        told.unlink(missing_ok=True)
+        process = subprocess.Popen([str(word) for word in command], cwd=self.directory, stdin=subprocess.DEVNULL,
+                                   env=dict(environment, VERDICTS_TOLD=str(told)), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            output = b"".join(process.communicate(timeout=self.limit_seconds))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            self.fail(f"hangs: {command} did not end within {self.limit_seconds} s with {environment}")
+        self.assertEqual((process.returncode, output), (expected_status, b""), f"{command}")
+        return read_told(told)
+
+    def by_valgrind(self, command, **how):
+        """(what was told, what was told for Valgrind, Valgrind's sums, foreign definite stacks)."""
+        self.recordings += 1
+        pattern = self.directory / f"valgrind.{self.recordings}"
+        so, valgrinds = self.run_program([*VALGRIND, f"--xml-file={pattern}.%p", *command], clean_environment(), **how)
+        sums, foreign = Sums(), []
+        for path in self.directory.glob(f"{pattern.name}.*"):
+            of_one, foreign_of_one = valgrinds_sums(path, so.functions())
+            for (function, verdict), found in of_one.items():
+                sums.add(function, verdict, *found)
+            foreign += foreign_of_one
+        return so, valgrinds, sums, foreign
+
+    def by_seep(self, command, way, options="", **how):
+        """(what was told, seep's report)."""
+        recording = self.new_recording_path()
+        words = ["sample=1", f"out={recording}/%e.%p.seep"] + (["scan=request"] if way == ON_REQUEST else [])
+        words += [options] if options else []
+        environment = clean_environment(LD_PRELOAD=PRELOAD, SEEP_OPTIONS=":".join(words))
+        if way == ON_REQUEST:
+            environment["VERDICTS_REQUEST"] = "1"
+        so, _ = self.run_program(command, environment, **how)
+        report = self.report(recording)
+        self.assert_whole(report)
+        return so, report
+
+    def check(self, name, *arguments, ways=BOTH_WAYS, with_valgrind=True, options="", **how):
+        """Runs a program of the group under seep, in each way, and under Valgrind, and compares with what it tells.
+        Returns {way: seep's report}."""
+        command = [self.program(name), *arguments]
+        valgrinds_foreign = []
+        if with_valgrind and shutil.which("valgrind"):
+            with self.subTest(program=name, way="valgrind"):
+                so, expected, found, valgrinds_foreign = self.by_valgrind(command, **how)
+                self.assertEqual(name in self.valgrind_differs, so != expected, "why Valgrind says something else")
+                self.assert_same(found, expected)
+        reports = {}
+        for way in ways:
+            with self.subTest(program=name, way=way):
+                expected, reports[way] = self.by_seep(command, way, options, **how)
+                found, foreign = seeps_sums(reports[way], expected.functions())
+                self.assert_same(found, expected)
+                self.assertLessEqual(len(foreign), len(valgrinds_foreign), foreign)
+        return reports
+
+    def assert_same(self, found, expected):
+        def text(sums):
+            return "\n".join(f"{function} {verdict} {sums[function, verdict].blocks} blocks "
+                             f"{sums[function, verdict].bytes} bytes" for function, verdict in sorted(sums))
+        self.assertMultiLineEqual(text(found), text(expected))
+
+
+def main():
+    """To be called at the end of a test file. No program of its group may be without a test; NAME_library is NAME's."""
+    test_file = pathlib.Path(sys.argv[0]).resolve()
+    group = HERE / test_file.stem.removeprefix("test_")
+    unnamed = [source.name for source in sorted(group.glob("*.c*"))
+               if source.stem.removesuffix("_library") not in test_file.read_text()]
+    if unnamed:
+        raise SystemExit(f"{test_file.name} runs none of {unnamed}")
+    tap.main()
