@@ -67,7 +67,7 @@ class ProcessCopy {
   void take_off_list() noexcept;
 
   // In the copy.
-  [[noreturn]] void run() noexcept;
+  void run() noexcept;  // Does not return.
   void watch() const noexcept;
   static void on_watch(int) noexcept;
 
