@@ -5,6 +5,8 @@
 //
 //     site FUNCTION VERDICT BLOCKS BYTES        of all the blocks that FUNCTION allocated and that are live at the end
 //     valgrind FUNCTION VERDICT BLOCKS BYTES    what Valgrind says of FUNCTION, where that is something else
+//     alive FUNCTION                            however many it allocated are live: all are reachable; of Valgrind
+//                                               nothing is said
 //
 // FUNCTION is the one that called malloc, by its name alone; it must be a SITE. Lines of one function and one verdict
 // add up, over all processes, too.
@@ -67,6 +69,12 @@ static inline void tell(const char* function, const char* verdict, unsigned long
 static inline void tell_of_valgrind(const char* function, const char* verdict, unsigned long blocks,
                                     unsigned long bytes) {
   tell_as("valgrind", function, verdict, blocks, bytes);
+}
+
+static inline void tell_alive(const char* function) {
+  char line[256];
+  snprintf(line, sizeof line, "alive %s\n", function);
+  tell_line(line);
 }
 
 // Keeps the compiler from knowing what a pointer is, and so from removing an allocation.
