@@ -20,6 +20,7 @@ ALLOWED_IMPORTS = {
     "the environment as it is": "environ __environ getauxval",
     "errno": "__errno_location",
     "whether a sanitizer is here; weak": "__asan_init __hwasan_init __lsan_init __memprof_init __msan_init __tsan_init",
+    "what the program says about leak checks; weak": "__lsan_default_suppressions __lsan_is_turned_off",
     "whether it has one thread": "__libc_single_threaded",
     "what the compiler adds": "__stack_chk_fail __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable "
                               "_ITM_registerTMCloneTable",
