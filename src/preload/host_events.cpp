@@ -64,19 +64,26 @@ const NextEvents& events() {
   return next_events;
 }
 
-bool end_with(const seep::EndFacts& end, bool keep_region) {
+bool end_with(const seep::EndFacts& end, bool keep_region, const seep::leak_scan::HostExit* host) {
   const int saved = errno;
   const auto kind = end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit;
-  const bool done = seep::final_snapshot(kind, end, keep_region);
+  const bool done = seep::final_snapshot(kind, end, keep_region, host);
   errno = saved;
   return done;
 }
 
-void end_by_exit(int status) { end_with({seep::EndHow::kExit, true, status & 0xFF, 0, seep::now_ns()}, false); }
-void on_host_exit(int status, void*) { end_by_exit(status); }
-void on_quick_exit() {  // Its status is not told.
-  end_with({seep::EndHow::kExit, false, 0, 0, seep::now_ns()}, false);
+// Inlined, so that the registers are those of the function that the host has called.
+__attribute__((always_inline)) inline void end_by_exit(bool status_known, int status, unsigned libc_frames) {
+  seep::leak_scan::HostExit host;
+  host.libc_frames = libc_frames;
+  seep::capture_registers(host.registers);
+  end_with({seep::EndHow::kExit, status_known, status & 0xFF, 0, seep::now_ns()}, false, &host);
 }
+
+// exit and quick_exit call what was registered through one function more.
+constexpr unsigned kExitFrames = 2;
+void on_host_exit(int status, void*) { end_by_exit(true, status, kExitFrames); }
+void on_quick_exit() { end_by_exit(false, 0, kExitFrames); }  // Its status is not told.
 
 // For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
 void announce() {
@@ -157,7 +164,7 @@ int with_end(seep::ExecTarget target, bool shell_runs_text, char* const* environ
   using seep::ExecTarget;
   const bool ends = target == ExecTarget::kText ? shell_runs_text : target != ExecTarget::kNone;
   const bool keep_region = target != ExecTarget::kOther && carries_preload(environment);
-  const bool ended = ends && end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}, keep_region);
+  const bool ended = ends && end_with({seep::EndHow::kExec, false, 0, 0, seep::now_ns()}, keep_region, nullptr);
   const int result = exec();
   if (ended) seep::go_on_after_failed_exec();
   return result;
@@ -196,13 +203,13 @@ SEEP_HOOK int dlclose(void* handle) {
 }
 
 SEEP_HOOK __attribute__((noreturn)) void _exit(int status) {
-  end_by_exit(status);
+  end_by_exit(true, status, 0);
   events().exit_now(status);
   __builtin_unreachable();
 }
 
 SEEP_HOOK __attribute__((noreturn)) void _Exit(int status) {
-  end_by_exit(status);
+  end_by_exit(true, status, 0);
   events().exit_now(status);
   __builtin_unreachable();
 }

@@ -131,6 +131,12 @@ bool LiveTable::set_ignored(uintptr_t address) noexcept {
   return true;
 }
 
+bool LiveTable::look_up(uintptr_t address, LiveEntry& entry) const noexcept {
+  const Slot slot = find(address);
+  if (slot.bucket != nullptr) entry = read(slot.bucket->value[slot.index]);
+  return slot.bucket != nullptr;
+}
+
 bool LiveTable::contains(uintptr_t address) const noexcept { return find(address).bucket != nullptr; }
 
 }  // namespace seep

@@ -50,6 +50,8 @@ class LiveTable {
   [[nodiscard]] Insert insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept;
   [[nodiscard]] bool remove(uintptr_t address, LiveEntry& entry) noexcept;
   [[nodiscard]] bool contains(uintptr_t address) const noexcept;
+  // As it stands now, of a block that is not freed meanwhile. False: it is not here.
+  [[nodiscard]] bool look_up(uintptr_t address, LiveEntry& entry) const noexcept;
   // Of the block that `address` points at or into. False: there is none. Takes as long as `each` for the second.
   bool set_ignored(uintptr_t address) noexcept;
 

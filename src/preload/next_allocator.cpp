@@ -130,6 +130,11 @@ bool is_bootstrap_block(const void* block) noexcept {
   return reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(arena) < kArenaBytes;
 }
 
+BootstrapArena bootstrap_arena() noexcept {
+  const auto start = reinterpret_cast<uintptr_t>(arena);
+  return {start, start + kArenaBytes};
+}
+
 size_t bootstrap_block_bytes(const void* block) noexcept {
   size_t bytes;
   memcpy(&bytes, static_cast<const char*>(block) - kBlockHeaderBytes, sizeof bytes);

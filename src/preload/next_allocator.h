@@ -37,6 +37,10 @@ void find_next_allocator() noexcept;
 // Whether a block is of the static arena; such blocks are never given back.
 [[nodiscard]] bool is_bootstrap_block(const void* block) noexcept;
 [[nodiscard]] size_t bootstrap_block_bytes(const void* block) noexcept;
+struct BootstrapArena {
+  uintptr_t start, end;
+};
+[[nodiscard]] BootstrapArena bootstrap_arena() noexcept;
 
 // Whether two functions lie in the same shared object.
 [[nodiscard]] bool same_object(const void* a, const void* b) noexcept;

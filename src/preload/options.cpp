@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "preload/leak_scan/heuristics.h"
 #include "record/snapshot_encoder.h"
 
 namespace seep {
@@ -85,6 +86,32 @@ bool parse_signal(Options& options, const char* value) {
   return known;
 }
 
+// Valgrind's names and lists: "all", "none", "stdstring,newarray".
+bool parse_heuristics(Options& options, const char* value) {
+  static constexpr struct {
+    const char* name;
+    uint8_t set;
+  } kNames[] = {{"all", leak_scan::kAllHeuristics},   {"none", leak_scan::kNoHeuristic},
+                {"stdstring", leak_scan::kStdString}, {"length64", leak_scan::kLength64},
+                {"newarray", leak_scan::kNewArray},   {"multipleinheritance", leak_scan::kMultipleInheritance}};
+  uint8_t set = 0;
+  for (const char* at = value;; ++at) {
+    const char* comma = strchr(at, ',');
+    const size_t length = comma == nullptr ? strlen(at) : static_cast<size_t>(comma - at);
+    bool known = false;
+    for (const auto& name : kNames) {
+      if (strlen(name.name) != length || strncmp(at, name.name, length) != 0) continue;
+      set |= name.set;
+      known = true;
+    }
+    if (!known) return false;
+    if (comma == nullptr) break;
+    at = comma;
+  }
+  options.heuristics = set;
+  return true;
+}
+
 bool parse_seed(Options& options, const char* value) { return parse_number(value, options.seed) && *value == '\0'; }
 
 }  // namespace
@@ -131,6 +158,7 @@ const OptionKey kOptionKeys[] = {
     {"scan", parse_scan},
     {"scan_signal", parse_signal},
     {"scan_limit", [](Options& o, const char* value) { return parse_duration(value, o.scan_limit_ns); }},
+    {"scan_heuristics", parse_heuristics},
     {"max_memory", [](Options& o, const char* value) { return parse_bytes(value, o.max_memory_bytes); }},
     {"max_stream", [](Options& o, const char* value) { return parse_bytes(value, o.max_stream_bytes); }},
     {"seed", parse_seed},

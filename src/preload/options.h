@@ -22,6 +22,7 @@ struct Options {
   Scan scan = Scan::kByMode;  // When leak scans take place; kByMode only until all options are read.
   int scan_signal = 0;        // Asks for a scan; 0: none.
   uint64_t scan_limit_ns = 2'000'000'000;
+  uint8_t heuristics = 15;  // leak_scan::Heuristic, or'ed: all of them.
   char out[2048] = "seep.%e.%p/%e.%p.seep";
   char region[512] = "tmpfs";
   char announce[2048] = "";  // A file to append our pid to; for `seep run`.

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "preload/clock.h"
+#include "preload/leak_scan/scan.h"
 #include "preload/recording.h"
 #include "preload/snapshots.h"
 #include "record/counters.h"
@@ -202,7 +203,10 @@ void look_after_things(ThreadState& thread) {
   live_filter.grow_if_full(recording.live, recording.memory);
   raise_interval_under_pressure();
   // A sample comes once in a while and costs microseconds anyway, so that the clock is no matter there.
-  if (!recording.options.exact() || thread.slow_events % 256 == 0) maybe_snapshot();
+  if (!recording.options.exact() || thread.slow_events % 256 == 0) {
+    maybe_snapshot();
+    leak_scan::look_after_copy();
+  }
 }
 
 }  // namespace

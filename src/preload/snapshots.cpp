@@ -139,6 +139,12 @@ uint64_t own_interval_ns() {
   return recording.options.announce[0] == '\0' ? interval_ns : interval_ns + interval_ns / 2;
 }
 
+// Before the last words: what is leaked.
+void scan_for_leaks(const leak_scan::HostExit& host) {
+  if (recording.options.scan == Options::Scan::kExit) return leak_scan::scan_at_exit(host);
+  leak_scan::wait_for_copy(monotonic_ns() + recording.options.scan_limit_ns);
+}
+
 }  // namespace
 
 bool expand_stream_path(char* path, size_t path_bytes) noexcept {
@@ -173,7 +179,7 @@ void maybe_snapshot() noexcept {
   region.header().snapshot_owner.store(0, std::memory_order_release);
 }
 
-bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noexcept {
+bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file, const leak_scan::HostExit* host) noexcept {
   const Region region = recording.region();
   if (!region.valid() || !is_own_process()) return false;
   RegionHeader& header = region.header();
@@ -188,8 +194,11 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noex
     if (header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);
     return true;
   }
+  if (host == nullptr) leak_scan::end_copy();
+  else scan_for_leaks(*host);
   Job job{region, kind, &end, false};
   run_on_own_stack(job);
+  if (!leak_scan::let_go()) run_on_own_stack(job);
   if (job.written) {
     header.closed.store(1, std::memory_order_release);
     if (!keep_file && header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/leak_scan/scan.h"
 #include "record/snapshot_encoder.h"
 #include "record/system_gate.h"
 
@@ -21,7 +22,9 @@ void maybe_snapshot() noexcept;
 // The last one, with how it ended; from then on nobody takes another. If the stream holds all, the region is closed,
 // and its file removed unless `keep_file`. Waits a bounded time for a thread that is taking one. False where there was
 // nothing to do, or it could not be done: nothing to recording, another's recording, already ended.
-bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file) noexcept;
+// `host`: not null where the host ends itself, and the leak scan at exit may come before it (see leak_scan/scan.h).
+bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file,
+                    const leak_scan::HostExit* host = nullptr) noexcept;
 
 // After a final_snapshot() that returned true: it was not the last, because the exec has failed.
 void go_on_after_failed_exec() noexcept;

@@ -27,23 +27,29 @@ struct ScanReply {
   uint64_t definite_blocks, definite_bytes;  // In all; sampled: of samples.
 };
 
-// `host`: the registers at the entry of whatever function of ours the host called: what lies above that stack pointer
-// is the host's.
-//
-// On request. `wait`: for the verdicts, which a copy finds while other threads go on; else the reply says only whether
-// the scan was begun.
+// On request. `host`: the registers of the function of ours that the host called; the stack of its caller is the
+// host's. `wait`: for the verdicts, which a copy finds while other threads go on; else the reply says only whether the
+// scan was begun.
 ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait) noexcept;
 
-// At the end of the process. From here to let_go() no other thread runs.
-void scan_at_exit(const Registers& host) noexcept;
-void let_go() noexcept;
+// Where the host came to its end: the registers of our function, and how many frames of libc's stand between that and
+// the host's own code. They are passed over: what they left uninitialized may still show a pointer of long ago.
+struct HostExit {
+  Registers registers;
+  unsigned libc_frames;
+};
 
-// A copy that has finished is taken off the kernel's list of processes; called now and then.
+// At the end of the process. From here to let_go() no other thread runs. let_go: false where threads had gone on
+// before, and what stood in the recording for verdicts does no more.
+void scan_at_exit(const HostExit& host) noexcept;
+[[nodiscard]] bool let_go() noexcept;
+// The program has had its check, and wants none at its end.
+void forgo_scan_at_exit() noexcept;
+
+// A copy that has finished is taken off the kernel's list of processes, and if it was killed, that is said in the
+// recording: now and then; before the last snapshot, which waits for it; before an exec, which does not.
 void look_after_copy() noexcept;
-
-// The program says that this memory may hold pointers, and takes that back: both exactly as it was said before. False:
-// no room, or not known.
-bool register_root_region(const void* start, size_t bytes) noexcept;
-bool unregister_root_region(const void* start, size_t bytes) noexcept;
+void wait_for_copy(uint64_t until_ns) noexcept;
+void end_copy() noexcept;
 
 }  // namespace seep::leak_scan

@@ -91,7 +91,7 @@ void ThreadStacks::find_tid_offset() noexcept {
 
 bool ThreadStacks::add_live(const LiveThread& thread, RangeSet& live, RangeSet& stale,
                             GrowingArray<uint64_t>& words) noexcept {
-  const uint64_t live_from = thread.sp - kRedZoneBytes;
+  const uint64_t live_from = thread.in_call ? thread.sp : thread.sp - kRedZoneBytes;
   const Mapping* mapping = mapping_of(thread.thread_pointer);
   const bool has_block = mapping != nullptr && read_control_block(thread.thread_pointer, mapping->end);
   if (has_block && !words.add(block_.words[kControlBlockDtv / kWord] - kDtvOffset)) return false;

@@ -27,6 +27,7 @@ struct LiveThread {
   uint32_t tid;
   uint64_t sp;              // Nothing below it, less the red zone, is in use.
   uint64_t thread_pointer;  // 0: none.
+  bool in_call = false;     // It has called a function, and with that given up its red zone.
 };
 
 class ThreadStacks {

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Blocks that a realloc is moving while the scan looks: in no live block, and in part overwritten already where the old
+// one has been freed inside realloc. What they hold is a root, at the old place and, where it can be told, at the new.
+//
+// Runs inside the host while its other threads stand still; one thread.
+#pragma once
+
+#include "preload/leak_scan/ranges.h"
+#include "preload/leak_scan/stopped_threads.h"
+
+namespace seep::leak_scan {
+
+// Adds the memory of all such blocks. False: no memory of ours to note it.
+[[nodiscard]] bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& ranges) noexcept;
+
+}  // namespace seep::leak_scan
