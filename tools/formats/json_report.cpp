@@ -17,6 +17,29 @@
 // Frees of blocks that are not known (exact mode; freed twice, another allocator's, or older than the recording):
 //   coverage.unknown_frees        how many
 //   unknown_frees[]               frees, fingerprint, frames: from where, most first, all of them
+// Verdicts of leak scans; where there was no scan they are null:
+//   processes[].scan              the last leak scan that gave verdicts, and
+//   processes[].failed_scan       a later one that gave none: see json_scan.h
+//   processes[].judged_at_end     a scan at exit gave verdicts, or nothing was left to judge
+//   coverage.unjudged_processes   observed processes that ended, otherwise than by exec, with blocks left (sampled:
+//                                 samples) of which no scan at the end said what they are. A process that was replaced
+//                                 by exec lost its memory then, and a running one has not ended: neither counts
+//   sites[].verdict               the worst that any of its blocks has: definite, indirect, possible, reachable; live
+//                                 where none was judged
+//   sites[] and totals: definite_bytes, definite_blocks, and so for indirect, possible, reachable
+//                                 as of the scan: what was freed since is still in them. Exact, of a scan at exit, the
+//                                 four add up to live. Sampled there is definite alone, an estimate of what no pointer
+//                                 points to; the others are null
+//   sites[].held_bytes, held_blocks
+//                                 what hangs from the definite blocks: indirect ones, of whatever site
+//   sites[].freed_by              where a site has definite blocks, and others were freed: from where most often. Of
+//                                 frees_looked_at at least frees_seen were from there; with fingerprint and frames
+//   sites[].suppressed            the pattern of the program's own suppressions that matches the site; its verdict and
+//                                 classes stay what they are
+//   totals.leaked_bytes, leaked_blocks
+//                                 what is definite or indirect, but for
+//   totals.suppressed_bytes, suppressed_blocks
+//                                 what is definite at such sites, and what that holds
 //   processes[].thinned_snapshots so many snapshots were taken out of the stream again: no number at the end is lost
 #include <algorithm>
 #include <cmath>
@@ -24,6 +47,7 @@
 
 #include "formats/format.h"
 #include "formats/human.h"
+#include "formats/json_scan.h"
 #include "leaks/fingerprint.h"
 
 namespace seep {
@@ -87,6 +111,23 @@ void put(ordered_json& object, const Activity& activity) {
   put(object, "temporary_blocks", activity.temporary_blocks);
 }
 
+void put(ordered_json& object, const std::string& name, const BlocksAndBytes& sum, bool is_known) {
+  if (is_known) {
+    put(object, name + "_bytes", sum.bytes);
+    put(object, name + "_blocks", sum.blocks);
+  } else {
+    object[name + "_bytes"] = nullptr;
+    object[name + "_blocks"] = nullptr;
+  }
+}
+
+void put(ordered_json& object, const Judgement& judgement) {
+  put(object, "definite", judgement.definite, judgement.by_scan);
+  put(object, "indirect", judgement.indirect, judgement.in_classes);
+  put(object, "possible", judgement.possible, judgement.in_classes);
+  put(object, "reachable", judgement.reachable, judgement.in_classes);
+}
+
 ordered_json process_json(const ProcessSummary& process) {
   ordered_json object;
   object["pid"] = process.pid;
@@ -102,6 +143,9 @@ ordered_json process_json(const ProcessSummary& process) {
   object["thinned_snapshots"] = process.thinned_snapshots;
   object["tail_lost"] = process.tail_lost;
   object["sandboxed_ns"] = process.sandboxed_ns == 0 ? ordered_json() : ordered_json(process.sandboxed_ns);
+  object["scan"] = scan_json(process.scan);
+  object["failed_scan"] = scan_json(process.failed_scan);
+  object["judged_at_end"] = process.judged_at_end;
   object["growth_span_ns"] = process.growth_span ? ordered_json(process.growth_span->length_ns()) : ordered_json();
   object["inherited_bytes"] = process.inherited_bytes;
   object["inherited_blocks"] = process.inherited_blocks;
@@ -139,11 +183,24 @@ ordered_json unknown_frees_json(const UnknownFrees& freed) {
   return object;
 }
 
+ordered_json freed_by_json(const std::optional<FreedFrom>& freed) {
+  ordered_json object;
+  if (!freed) return object;
+  object["frees_seen"] = freed->frees_seen;
+  object["frees_looked_at"] = freed->frees_looked_at;
+  object["fingerprint"] = fingerprint_text(freed->fingerprint);
+  object["frames"] = frames_json(freed->frames(), freed->runtime_frames);
+  return object;
+}
+
 ordered_json site_json(const Site& site, bool has_growth) {
   ordered_json object;
-  object["verdict"] = word(site.verdict);
+  object["verdict"] = word(site.judgement.worst());
   object["fingerprint"] = fingerprint_text(site.fingerprint);
   put(object, site.activity);
+  put(object, site.judgement);
+  put(object, "held", site.judgement.held, site.judgement.in_classes);
+  object["suppressed"] = site.suppressed_by.empty() ? ordered_json() : ordered_json(site.suppressed_by);
   put(object, site.growth, has_growth);
   object["first_allocated_ns"] = site.first_allocated_ns;
   object["last_allocated_ns"] = site.last_allocated_ns;
@@ -151,6 +208,7 @@ ordered_json site_json(const Site& site, bool has_growth) {
   object["processes"] = site.processes;
   object["cut"] = site.cut;
   object["frames"] = frames_json(site.frames(), site.runtime_frames);
+  object["freed_by"] = freed_by_json(site.freed_from);
   return object;
 }
 
@@ -182,6 +240,9 @@ ordered_json without_sites(const Profile& profile) {
   report["processes"] = ordered_json::array();
   for (const ProcessSummary& process : profile.processes) report["processes"].push_back(process_json(process));
   put(report["totals"], profile.totals);
+  put(report["totals"], profile.judgement);
+  put(report["totals"], "leaked", profile.leaked, profile.judged());
+  put(report["totals"], "suppressed", profile.suppressed, profile.judged());
   put(report["totals"], profile.growth, profile.has_growth());
   report["coverage"] = coverage_json(profile.coverage);
   report["unknown_frees"] = ordered_json::array();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "formats/format.h"
 
@@ -28,9 +29,30 @@ struct TextReport {
   const ReportOptions& options;
   Style style;
   size_t shown_sites = 0;  // So many of the ranked sites are shown.
-  size_t live_sites = 0;   // So many have live blocks, or may have: they come first.
+  size_t news_sites = 0;   // So many have leaked or live blocks, or may have: they come first.
   std::string& output;
 };
+
+// Rows of cells, the first row being the head: the first column to the left, the others to the right, and behind each
+// row a remark, if there are any.
+using TextRow = std::vector<std::string>;
+void write_table(const TextReport& report, const std::vector<TextRow>& rows,
+                 const std::vector<std::string>& remarks = {});
+
+// A whole number, so that a column adds up to its last digit; estimates are marked as such.
+std::string table_cell(const Measure& measure, bool sampled);
+
+// Where a leak scan ran: is anything leaked, how much, and how that was found out.
+void write_verdicts(const TextReport& report);
+
+// Every process that still held blocks had a leak scan.
+bool every_block_is_judged(const Profile& profile);
+
+// Where none gave a verdict: that, and what it means.
+std::string no_verdict(const Profile& profile);
+
+// What scans of a process may have overlooked, a kind each: in words, or nothing.
+std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans();
 
 // A headline of figures, then the stack.
 void write_site(const TextReport& report, size_t index);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text report. Its first screen answers: how much is still live, in how many sites, which, since when, and how sure
-// we are. "Live" is never called leaked: no scan has looked for pointers.
+// The text report. Its first screen answers: is there a leak, how much, in how many sites, which, since when, and how
+// sure we are. "Live" is never called leaked: where no scan has looked for pointers, the answers are about what is
+// live.
 #include <absl/strings/str_format.h>
 
 #include <algorithm>
@@ -23,6 +24,9 @@ constexpr size_t kGrownFunctionColumns = 50;
 constexpr size_t kNamedProcesses = 3;
 
 bool is_live(const Site& site) { return site.activity.live.blocks.value() > 0; }
+
+// What was leaked at a scan is news, even if it has been freed since.
+bool is_news(const Site& site) { return site.is_leak() || site.judgement.possible.blocks.value() > 0 || is_live(site); }
 
 // "at exit", or whatever the last word was about.
 std::string moment(const Profile& profile) {
@@ -93,17 +97,19 @@ std::string since_when(const TextReport& report) {
 
 void write_headline(const TextReport& report) {
   const Profile& profile = report.profile;
-  if (report.live_sites == 0) {
+  if (profile.judged() && report.news_sites > 0) return write_verdicts(report);
+  if (report.news_sites == 0) {
     write_nothing_live(report);
   } else {
     absl::StrAppendFormat(&report.output, "%sStill live %s: %s%s in %s, from %s,\n%s.\n", report.style.bold,
                           moment(profile), described_bytes(profile.totals.live.bytes), report.style.plain,
-                          described_blocks(profile.totals.live.blocks), human_count(report.live_sites, "site"),
+                          described_blocks(profile.totals.live.blocks), human_count(report.news_sites, "site"),
                           since_when(report));
   }
   const char* sure = profile.sampled ? "Sampled: figures are estimates, with the 95 % interval beside them."
                                      : "Exact: every byte of every recorded allocation is counted.";
-  absl::StrAppendFormat(&report.output, "%s No leak scan ran: live is not yet leaked.\n\n", sure);
+  const bool open = report.news_sites > 0 && !profile.judged();
+  absl::StrAppendFormat(&report.output, "%s%s\n\n", sure, open ? " " + no_verdict(profile) : "");
 }
 
 // Where there are several processes: which of them the growth is of.
@@ -214,14 +220,17 @@ void write_growth(const TextReport& report) {
 
 // What the short report leaves out, so that it adds up too.
 void write_other_sites(const TextReport& report) {
-  if (report.shown_sites >= report.live_sites) return;
+  if (report.shown_sites >= report.news_sites) return;
   BlocksAndBytes rest;
-  for (size_t index = report.shown_sites; index < report.live_sites; ++index) {
+  for (size_t index = report.shown_sites; index < report.news_sites; ++index) {
     rest += report.profile.sites[index].activity.live;
   }
-  const size_t count = report.live_sites - report.shown_sites;
-  absl::StrAppendFormat(&report.output, "      and %s with %s in %s\n\n", human_count(count, "more site"),
-                        described_bytes(rest.bytes), described_blocks(rest.blocks));
+  const size_t count = report.news_sites - report.shown_sites;
+  const std::string which = report.shown_sites > 0 ? "and " : "";
+  const char* noun = report.shown_sites > 0 ? "more site" : "site";
+  absl::StrAppendFormat(&report.output, "      %s%s with %s in %s%s\n\n", which, human_count(count, noun),
+                        described_bytes(rest.bytes), described_blocks(rest.blocks),
+                        report.profile.judged() ? " live" : "");
 }
 
 void write_not_observed(const TextReport& report) {
@@ -260,19 +269,28 @@ void write_next(const TextReport& report) {
   absl::StrAppendFormat(&report.output, "%sNext: %s%s\n", report.style.dim, next, report.style.plain);
 }
 
-size_t sites_to_show(const Profile& profile, const ReportOptions& options, size_t live_sites) {
+size_t sites_to_show(const Profile& profile, const ReportOptions& options, size_t news_sites) {
   if (options.top) return std::min(*options.top, profile.sites.size());
   if (options.full) return profile.sites.size();
-  return std::min(kDefaultSites, live_sites);
+  return std::min(kDefaultSites, news_sites);
+}
+
+// Where every block has a verdict only those are shown that are, or may be, leaked.
+size_t short_report_sites(const TextReport& report) {
+  const Profile& profile = report.profile;
+  if (!profile.judgement.in_classes || profile.sampled || !every_block_is_judged(profile)) return report.news_sites;
+  return static_cast<size_t>(std::count_if(profile.sites.begin(), profile.sites.end(), [](const Site& site) {
+    return site.is_leak() || site.judgement.possible.blocks.value() > 0;
+  }));
 }
 
 }  // namespace
 
 void write_text_report(const Profile& profile, const ReportOptions& options, std::string& output) {
   TextReport report{.profile = profile, .options = options, .style = Style(options.color), .output = output};
-  report.live_sites = static_cast<size_t>(std::count_if(profile.sites.begin(), profile.sites.end(), is_live));
-  report.shown_sites = sites_to_show(profile, options, report.live_sites);
-  if (options.short_report) report.shown_sites = std::min(report.shown_sites, report.live_sites);
+  report.news_sites = static_cast<size_t>(std::count_if(profile.sites.begin(), profile.sites.end(), is_news));
+  report.shown_sites = sites_to_show(profile, options, report.news_sites);
+  if (options.short_report) report.shown_sites = std::min(report.shown_sites, short_report_sites(report));
   write_title(report);
   if (profile.observed()) {
     write_headline(report);

@@ -122,16 +122,85 @@ std::string threads_of(const Site& site, const Profile& profile) {
   return text;
 }
 
+// What a site is in the report for: what of it is leaked, or may be, or else what is live.
+struct Figure {
+  const char* word;  // Its verdict; empty where no scan ran.
+  BlocksAndBytes sum;
+  double of_bytes;  // What it is a share of.
+};
+
+Figure figure_of(const Site& site, const Profile& profile) {
+  const Judgement& judgement = site.judgement;
+  if (site.is_leak()) return {"definite: ", judgement.definite, profile.leaked.bytes.value()};
+  const double live = profile.totals.live.bytes.value();
+  if (judgement.possible.blocks.value() > 0 && judgement.worst() == Verdict::kPossible) {
+    return {"possible: ", judgement.possible, live};
+  }
+  const BlocksAndBytes& all = site.activity.live;
+  if (!judgement.in_classes || all.blocks.sampled) return {profile.judged() ? "live: " : "", all, live};
+  switch (judgement.worst()) {
+    case Verdict::kDefinite: return {"suppressed: ", all, live};
+    case Verdict::kIndirect: return {"indirect: ", judgement.indirect, live};
+    case Verdict::kPossible: return {"possible: ", judgement.possible, live};
+    case Verdict::kReachable: return {"reachable: ", judgement.reachable, live};
+    case Verdict::kLive: break;
+  }
+  return {"live: ", all, live};
+}
+
+std::string amount(const BlocksAndBytes& sum) {
+  return described_bytes(sum.bytes) + " in " + described_blocks(sum.blocks);
+}
+
+// ", and holds 1,200 bytes (1.17 KiB) in 30 blocks more".
+std::string held_by(const Site& site) {
+  if (!site.is_leak() || site.judgement.held.blocks.value() <= 0) return {};
+  return ", and holds " + amount(site.judgement.held) + " more";
+}
+
+// The other verdicts that blocks of the site have, besides that of its headline.
+std::string other_verdicts(const Site& site) {
+  const Judgement& judgement = site.judgement;
+  const Verdict worst = judgement.worst();
+  std::string text;
+  const auto add = [&](Verdict verdict, const BlocksAndBytes& sum, const char* word) {
+    if (verdict == worst || sum.blocks.value() <= 0) return;
+    text += (text.empty() ? "besides " : ", ") + amount(sum) + " " + word;
+  };
+  add(Verdict::kIndirect, judgement.indirect, "indirect");
+  add(Verdict::kPossible, judgement.possible, "possible");
+  add(Verdict::kReachable, judgement.reachable, "reachable");
+  return text;
+}
+
+// The missing free: where others of the site are freed.
+void write_freed_from(const TextReport& report, const Site& site) {
+  if (!site.freed_from) return;
+  const FreedFrom& freed = *site.freed_from;
+  const bool usually = freed.frees_seen > freed.frees_looked_at / 2;
+  absl::StrAppendFormat(&report.output, "%*sblocks of this site are %s freed from (at least %s of %s looked at)\n",
+                        kIndent, "", usually ? "usually" : "also", human_count(freed.frees_seen),
+                        human_count(freed.frees_looked_at, "free"));
+  write_stack(report, freed);
+}
+
 }  // namespace
 
 void write_site(const TextReport& report, size_t index) {
   const Site& site = report.profile.sites[index];
-  const BlocksAndBytes& live = site.activity.live;
-  const std::string share = human_share(live.bytes.value(), report.profile.totals.live.bytes.value());
-  absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s%s in %s%s\n", report.style.dim,
-                        absl::StrFormat("#%d", index + 1), report.style.plain, report.style.accent,
-                        described_bytes(live.bytes), report.style.plain, described_blocks(live.blocks),
-                        share.empty() ? "" : ", " + share);
+  const Figure figure = figure_of(site, report.profile);
+  const double bytes = figure.sum.bytes.value() + (site.is_leak() ? site.judgement.held.bytes.value() : 0);
+  const std::string share = human_share(bytes, figure.of_bytes);
+  absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s%s%s in %s%s%s\n", report.style.dim,
+                        absl::StrFormat("#%d", index + 1), report.style.plain, figure.word, report.style.accent,
+                        described_bytes(figure.sum.bytes), report.style.plain, described_blocks(figure.sum.blocks),
+                        held_by(site), share.empty() ? "" : ", " + share);
+  const std::string others = other_verdicts(site);
+  if (!others.empty()) absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", others);
+  if (!site.suppressed_by.empty()) {
+    absl::StrAppendFormat(&report.output, "%*ssuppressed by the program itself: leak:%s\n", kIndent, "",
+                          printable(site.suppressed_by));
+  }
   std::string details = allocated_when(site, report.profile.duration_ns) + ", " + freed_so_far(site);
   details += threads_of(site, report.profile);
   if (site.traces > 1) details += ", " + human_count(site.traces, "stack") + " (the largest is shown)";
@@ -139,6 +208,7 @@ void write_site(const TextReport& report, size_t index) {
   if (report.options.full) details += ", fingerprint " + fingerprint_text(site.fingerprint);
   absl::StrAppendFormat(&report.output, "%*s%s\n", kIndent, "", details);
   write_stack(report, site);
+  write_freed_from(report, site);
   report.output += '\n';
 }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "formats/human.h"
@@ -18,26 +19,7 @@ namespace {
 constexpr size_t kShownProcesses = 20;
 constexpr size_t kNameColumns = 24;
 
-using Row = std::vector<std::string>;
-
-// The first column to the left, the others to the right.
-void write_rows(const std::vector<Row>& rows, const TextReport& report) {
-  std::vector<size_t> widths(rows.front().size());
-  for (const Row& row : rows) {
-    for (size_t column = 0; column < row.size(); ++column) {
-      widths[column] = std::max(widths[column], columns(row[column]));
-    }
-  }
-  for (size_t index = 0; index < rows.size(); ++index) {
-    std::string line = "  " + padded(rows[index][0], widths[0]);
-    for (size_t column = 1; column < rows[index].size(); ++column) {
-      line += "  " + right_aligned(rows[index][column], widths[column]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    absl::StrAppendFormat(&report.output, "%s%s%s\n", index == 0 ? report.style.dim : "", line,
-                          index == 0 ? report.style.plain : "");
-  }
-}
+using Row = TextRow;
 
 double rounded(const Measure& measure) { return std::round(measure.value()); }
 
@@ -72,16 +54,17 @@ std::string observed_text(const ProcessSummary& process) {
   return process.sample_bytes == 1 ? "exact" : "sampled";
 }
 
-Row process_row(const ProcessSummary& process) {
+Row process_row(const ProcessSummary& process, bool judged) {
   const bool sampled = process.sample_bytes != 1;
   Row row = {shortened_function(program_name(process), kNameColumns), std::to_string(process.pid),
              described_end(process), observed_text(process)};
+  if (judged) row.push_back(process.scan ? cell(rounded(process.judgement.lost().bytes), sampled) : "");
   if (process.observed) {
     row.push_back(cell(rounded(process.activity.live.bytes), sampled));
     row.push_back(cell(rounded(process.activity.live.blocks), sampled));
     row.push_back(cell(rounded(process.activity.alloc.bytes), sampled));
   }
-  row.resize(7);
+  row.resize(judged ? 8 : 7);
   return row;
 }
 
@@ -117,6 +100,17 @@ std::string sandboxed(const ProcessSummary& process) {
          " after its start, where seep can write no snapshot from inside";
 }
 
+// Where there are verdicts: of which processes there are none, and no scan tried to find any.
+void add_unjudged(std::vector<std::string>& lines, const Profile& profile) {
+  if (!profile.judged()) return;
+  uint64_t unjudged = 0;
+  for (const ProcessSummary& process : profile.processes) {
+    const bool ran_none = process.observed && !process.scan && !process.failed_scan;
+    unjudged += ran_none && process.activity.live.blocks.value() > 0 ? 1 : 0;
+  }
+  add(lines, unjudged, "process", " without a leak scan: what was live there is not yet leaked");
+}
+
 // Only what was lost, each in words.
 std::vector<std::string> unseen_in(const Profile& profile) {
   const Coverage& coverage = profile.coverage;
@@ -135,6 +129,10 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.cut_traces, "stack", " cut short: the outer frames could not be found");
   add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
   add_processes(unseen, profile, ": the same", lost_tail);
+  add_unjudged(unseen, profile);
+  for (const auto overlooked : unseen_by_scans()) add_processes(unseen, profile, ": the same", overlooked);
+  add(unseen, profile.unknown_suppressions, "line",
+      " of the program's own suppressions: not of LeakSanitizer's format");
   add_processes(unseen, profile, ": not observed", [](const ProcessSummary& process) {
     return process.observed ? std::string() : printable(process.not_observed_reason);
   });
@@ -180,6 +178,27 @@ std::string described_signal(const ProcessSummary& process) {
 
 }  // namespace
 
+void write_table(const TextReport& report, const std::vector<TextRow>& rows, const std::vector<std::string>& remarks) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], columns(row[column]));
+    }
+  }
+  for (size_t index = 0; index < rows.size(); ++index) {
+    std::string line = "  " + padded(rows[index][0], widths[0]);
+    for (size_t column = 1; column < rows[index].size(); ++column) {
+      line += "  " + right_aligned(rows[index][column], widths[column]);
+    }
+    if (index < remarks.size()) line += "  " + remarks[index];
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppendFormat(&report.output, "%s%s%s\n", index == 0 ? report.style.dim : "", line,
+                          index == 0 ? report.style.plain : "");
+  }
+}
+
+std::string table_cell(const Measure& measure, bool sampled) { return cell(rounded(measure), sampled); }
+
 std::string program_name(const ProcessSummary& process) {
   if (!process.executable.empty()) return printable(module_base_name(process.executable));
   return process.command.empty() ? "unknown" : printable(module_base_name(process.command.front()));
@@ -214,7 +233,7 @@ void write_totals(const TextReport& report) {
     rows.push_back(other.row(human_count(others, which), profile.sampled));
   }
   rows.push_back(total.row("all", profile.sampled));
-  write_rows(rows, report);
+  write_table(report, rows);
   const double temporary = profile.totals.temporary_blocks.value();
   if (temporary >= 1) {
     absl::StrAppendFormat(&report.output,
@@ -230,12 +249,17 @@ void write_processes(const TextReport& report) {
   std::vector<const ProcessSummary*> ranked;
   for (const ProcessSummary& process : processes) ranked.push_back(&process);
   std::stable_sort(ranked.begin(), ranked.end(), [](const ProcessSummary* left, const ProcessSummary* right) {
-    return left->activity.live.bytes.value() > right->activity.live.bytes.value();
+    const auto key = [](const ProcessSummary& process) {
+      return std::pair(process.judgement.lost().bytes.value(), process.activity.live.bytes.value());
+    };
+    return key(*left) > key(*right);
   });
+  const bool judged = report.profile.judged();
   std::vector<Row> rows = {{"Process", "pid", "end", "recording", "live bytes", "blocks", "allocated bytes"}};
+  if (judged) rows[0].insert(rows[0].begin() + 4, "lost bytes");
   const size_t count = report.options.full ? ranked.size() : std::min(ranked.size(), kShownProcesses);
-  for (size_t index = 0; index < count; ++index) rows.push_back(process_row(*ranked[index]));
-  write_rows(rows, report);
+  for (size_t index = 0; index < count; ++index) rows.push_back(process_row(*ranked[index], judged));
+  write_table(report, rows);
   if (count < ranked.size()) absl::StrAppendFormat(&report.output, "  and %d more\n", ranked.size() - count);
   report.output += '\n';
 }

@@ -163,6 +163,17 @@ Activity activity_of(const proto::TraceCounters& counters, bool exact) {
   return activity;
 }
 
+BlocksAndBytes counted(uint64_t blocks, uint64_t bytes) { return {exact_measure(blocks), exact_measure(bytes)}; }
+
+BlocksAndBytes part_of_samples(const proto::TraceCounters& trace, uint64_t blocks, uint64_t bytes,
+                               const proto::WeightedSum& estimate) {
+  BlocksAndBytes part = sampled(blocks, bytes, weighted(estimate));
+  const BlocksAndBytes all = sampled(trace.alloc_blocks(), trace.alloc_bytes(), weighted(trace.alloc_estimate()));
+  part.blocks.unseen_weight = unseen_weight(all.blocks);
+  part.bytes.unseen_weight = unseen_weight(all.bytes);
+  return part;
+}
+
 Growth growth_of(const CounterSums& before, const CounterSums& after, bool exact) {
   const uint64_t alloc_blocks = difference(after.alloc_blocks, before.alloc_blocks);
   const uint64_t alloc_bytes = difference(after.alloc_bytes, before.alloc_bytes);

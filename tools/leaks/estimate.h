@@ -84,6 +84,12 @@ struct Activity {
 
 Activity activity_of(const proto::TraceCounters& counters, bool exact);
 
+// Of an exact recording.
+BlocksAndBytes counted(uint64_t blocks, uint64_t bytes);
+// Of a sampled one: some of the samples of a trace, so many blocks and bytes themselves, and what they stand for.
+BlocksAndBytes part_of_samples(const proto::TraceCounters& trace, uint64_t blocks, uint64_t bytes,
+                               const proto::WeightedSum& estimate);
+
 // How much more (or less: then negative) was live at one moment than at an earlier one.
 struct Change {
   double value = 0;

@@ -69,6 +69,26 @@ void add_last_words(const ProcessRecording& process, ProcessSummary& summary) {
   if (summary.observed && !goodbye) summary.growth_span = process.growth_span();
 }
 
+// At exit a scan says of all that is left what it is, and where nothing is left there is nothing to say.
+void add_verdicts(const ProcessRecording& process, ProcessSummary& summary) {
+  if (const proto::Scan* failed = process.failed_scan()) summary.failed_scan = *failed;
+  if (const proto::Scan* scan = process.scan()) {
+    summary.scan = *scan;
+    summary.judgement.by_scan = true;
+    for (const auto& [id, trace] : process.traces()) {
+      if (trace.counters.alloc_blocks() != 0) summary.judgement += judgement_of(trace.counters, process.exact());
+    }
+  }
+  const bool nothing_left = summary.activity.live.blocks.value() == 0;
+  const bool scanned = summary.scan && summary.scan->trigger() == proto::Scan::EXIT && !summary.failed_scan;
+  summary.judged_at_end = summary.observed && process.complete_to_the_end() && (scanned || nothing_left);
+}
+
+bool is_unjudged(const ProcessSummary& summary) {
+  const bool ended = summary.ended != Ended::kRunning && summary.ended != Ended::kExec;
+  return summary.observed && ended && !summary.judged_at_end;
+}
+
 }  // namespace
 
 std::string describe(const proto::NotObserved& not_observed) {
@@ -120,6 +140,7 @@ ProcessSummary summarize(const ProcessRecording& process, bool replaced) {
   summary.observed = summary.not_observed_reason.empty();
   for (const auto& [id, trace] : process.traces()) summary.activity += activity_of(trace.counters, process.exact());
   add_last_words(process, summary);
+  add_verdicts(process, summary);
   return summary;
 }
 
@@ -137,6 +158,7 @@ void add_coverage(const ProcessRecording& process, const ProcessSummary& summary
   coverage.failed_writes += loss.failed_writes();
   coverage.skipped_snapshots += loss.skipped_snapshots();
   coverage.lost_tails += summary.tail_lost ? 1 : 0;
+  coverage.unjudged_processes += is_unjudged(summary) ? 1 : 0;
   for (const auto& [id, trace] : process.traces()) {
     coverage.recorded += static_cast<double>(trace.counters.alloc_blocks());
   }

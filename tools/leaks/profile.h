@@ -13,15 +13,13 @@
 #include <vector>
 
 #include "leaks/estimate.h"
+#include "leaks/judgement.h"
 #include "leaks/stack_tree.h"
 #include "recording/recording.h"
 #include "symbols/frame.h"
 #include "symbols/symbolizer.h"
 
 namespace seep {
-
-// Valgrind's and LeakSanitizer's words for what a scan found out, and `live` where there was none.
-enum class Verdict { kLive, kReachable, kPossible, kIndirect, kDefinite };
 
 // A stack to be shown, in the profile's tree.
 struct ShownStack {
@@ -36,17 +34,29 @@ struct ShownStack {
   Stack frames() const { return stacks ? stacks->stack(innermost) : Stack(); }
 };
 
-// All traces with one fingerprint; shown is that with the most live bytes.
+// Where blocks of a site are freed from, as far as frees were looked at: the missing free of those that leak.
+struct FreedFrom : ShownStack {
+  uint64_t frees_seen = 0;       // At least so many were from there,
+  uint64_t frees_looked_at = 0;  // of so many.
+};
+
+// All traces with one fingerprint; shown is that with the most leaked, else with the most live bytes.
 struct Site : ShownStack {
-  Verdict verdict = Verdict::kLive;
   Activity activity;
-  Growth growth;  // In the growth spans of the processes that have one.
+  Judgement judgement;                  // Of the blocks of processes in which a leak scan ran.
+  BlocksAndBytes leaked;                // Definite blocks and what they hold,
+  BlocksAndBytes suppressed;            // and those that the program itself wants to hear nothing about,
+  std::string suppressed_by;            // as this pattern says; empty: there are none.
+  std::optional<FreedFrom> freed_from;  // Where some blocks are definite and others were freed.
+  Growth growth;                        // In the growth spans of the processes that have one.
   uint64_t first_allocated_ns = 0;
   uint64_t last_allocated_ns = 0;
   std::vector<std::string> thread_names;  // Sorted.
   bool more_thread_names = false;
   size_t traces = 0;  // Stacks that can be told apart; one that is in several processes counts once.
   size_t processes = 0;
+
+  bool is_leak() const { return leaked.blocks.value() > 0; }
 };
 
 // Where blocks were freed that are not known: freed twice, from another allocator, or from before the recording.
@@ -82,6 +92,11 @@ struct ProcessSummary {
   bool observed = true;
   std::string not_observed_reason;  // In words, where it was not.
   Activity activity;
+  Judgement judgement;
+  std::optional<proto::Scan> scan;         // The last leak scan that gave verdicts,
+  std::optional<proto::Scan> failed_scan;  // and a later one that did not.
+  // What it still held when it ended is known to be leaked or not.
+  bool judged_at_end = false;
 };
 
 // What the recording did not see.
@@ -96,7 +111,9 @@ struct Coverage {
   uint64_t skipped_snapshots = 0;
   size_t observed_processes = 0;
   size_t unobserved_processes = 0;
-  size_t unjudged_processes = 0;  // Observed, and a scan was asked for that could not finish.
+  // Observed ones that ended, other than by exec, holding blocks of which no leak scan said at their end whether they
+  // are leaked.
+  size_t unjudged_processes = 0;
   size_t unreadable_streams = 0;  // Not read, or not whole.
   size_t lost_tails = 0;          // Processes whose last snapshot was not the end.
 
@@ -108,10 +125,16 @@ struct Coverage {
 struct Profile {
   std::vector<std::string> paths;
   std::vector<ProcessSummary> processes;
-  std::vector<Site> sites;                  // Most live bytes first.
+  std::vector<Site> sites;                  // Leaks first, then what may be one, then most live bytes first.
   std::vector<UnknownFrees> unknown_frees;  // Most frees first. By stack, as far as there was room for one.
   Activity totals;                          // Of all sites.
-  Growth growth;                            // The same.
+  Growth growth;                            // The same,
+  Judgement judgement;                      // and this.
+  // Lost, and not suppressed: what sites leaked, and what hangs from lost blocks of the parent that were inherited.
+  BlocksAndBytes leaked;
+  BlocksAndBytes inherited_leaks;  // Of it, the latter.
+  BlocksAndBytes suppressed;
+  size_t unknown_suppressions = 0;  // Lines of suppressions that were not understood.
   Coverage coverage;
   bool sampled = false;      // At least one process was.
   uint64_t duration_ns = 0;  // From the first process's start to the last word of any.
@@ -121,6 +144,8 @@ struct Profile {
   bool still_running() const;
   // Some process has a growth span.
   bool has_growth() const;
+  // In some process a leak scan gave verdicts.
+  bool judged() const { return judgement.by_scan; }
 };
 
 Profile build_profile(const Recording& recording, Symbolizer& symbolizer,

@@ -21,6 +21,8 @@ constexpr size_t kMostPathBytes = 4096;
 constexpr size_t kMostThreadNameBytes = 15;
 // More than any program allocates; far from where squares and quotients of such numbers leave the range of a double.
 constexpr double kMostEstimate = 0x1p80;
+// What the recorder keeps of a program's suppressions, and some more.
+constexpr size_t kMostSuppressionBytes = 16384;
 // What remains of a sum of which samples were added and taken away again one by one, as a share of what was added.
 constexpr double kRounding = 1e-6;
 
@@ -60,6 +62,9 @@ bool make_plausible(proto::TraceCounters& counters) {
   if (counters.has_temporary_estimate()) {
     plausible &= make_plausible(counters.alloc_estimate(), *counters.mutable_temporary_estimate());
   }
+  if (counters.has_verdicts() && counters.verdicts().has_definite_estimate()) {
+    plausible &= make_plausible(counters.alloc_estimate(), *counters.mutable_verdicts()->mutable_definite_estimate());
+  }
   return plausible;
 }
 
@@ -72,7 +77,7 @@ void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
     case proto::Message::kModules: return apply_modules(message.modules(), offset);
     case proto::Message::kTraces: return apply_traces(message.traces(), offset);
     case proto::Message::kCounters: return apply_counters(message.counters(), offset);
-    case proto::Message::kSnapshot: return apply_snapshot(message.snapshot());
+    case proto::Message::kSnapshot: return apply_snapshot(message.snapshot(), offset);
     case proto::Message::kEnd: end_ = message.end(); return;
     case proto::Message::CONTENT_NOT_SET:
       return;  // Of a later minor addition: nothing that this version would know to show.
@@ -153,12 +158,31 @@ void ProcessRecording::apply_counters(const proto::Counters& counters, uint64_t 
       contradict(offset,
                  absl::StrFormat("an estimate of trace %u is no number of blocks or bytes", changed.trace_id()));
     }
+    if (changed.frees_seen_there() > changed.frees_looked_at()) {
+      contradict(offset, absl::StrFormat("more frees of trace %u were seen at one stack than were looked at",
+                                         changed.trace_id()));
+      record.counters.set_frees_seen_there(changed.frees_looked_at());
+    }
     record.counters_since = moments_.open();
   }
 }
 
-void ProcessRecording::apply_snapshot(const proto::Snapshot& snapshot) {
+void ProcessRecording::apply_snapshot(const proto::Snapshot& snapshot, uint64_t offset) {
+  // Only the last one's scans are asked for, and there may be very many snapshots.
+  if (!snapshots_.empty()) {
+    snapshots_.back().snapshot.clear_scan();
+    snapshots_.back().snapshot.clear_failed_scan();
+  }
   snapshots_.push_back({snapshot, alloc_blocks_, alloc_bytes_ - std::min(free_bytes_, alloc_bytes_)});
+  proto::Snapshot& last = snapshots_.back().snapshot;
+  if (last.scan().failure() != proto::Scan::NONE) {
+    contradict(offset, "the verdicts are of a leak scan that failed");
+    last.clear_scan();
+  }
+  if (last.scan().default_suppressions().size() > kMostSuppressionBytes) {
+    contradict(offset, absl::StrFormat("%u bytes of suppressions", last.scan().default_suppressions().size()));
+    last.mutable_scan()->clear_default_suppressions();  // A part of a pattern might match more than the whole.
+  }
   moments_.close(snapshot.time_ns());
 }
 
@@ -193,6 +217,16 @@ uint64_t ProcessRecording::sample_bytes() const {
 std::string ProcessRecording::thread_name(uint32_t id) const {
   const auto found = thread_names_.find(id);
   return found == thread_names_.end() ? std::string() : found->second;
+}
+
+const proto::Scan* ProcessRecording::scan() const {
+  if (snapshots_.empty() || !snapshots_.back().snapshot.has_scan()) return nullptr;
+  return &snapshots_.back().snapshot.scan();
+}
+
+const proto::Scan* ProcessRecording::failed_scan() const {
+  if (snapshots_.empty() || !snapshots_.back().snapshot.has_failed_scan()) return nullptr;
+  return &snapshots_.back().snapshot.failed_scan();
 }
 
 const proto::Loss& ProcessRecording::loss() const {

@@ -78,6 +78,11 @@ class ProcessRecording {
   // after its death.
   bool complete_to_the_end() const;
 
+  // The last leak scan that came to its end: the verdicts in the counters of traces are its, and mean nothing where it
+  // is null. And one after it that did not.
+  const proto::Scan* scan() const;
+  const proto::Scan* failed_scan() const;
+
   // The latest snapshot's account of what was not recorded.
   const proto::Loss& loss() const;
   // When the recording was last known to be true.
@@ -97,7 +102,7 @@ class ProcessRecording {
   void apply_modules(const proto::Modules& modules, uint64_t offset);
   void apply_traces(const proto::Traces& traces, uint64_t offset);
   void apply_counters(const proto::Counters& counters, uint64_t offset);
-  void apply_snapshot(const proto::Snapshot& snapshot);
+  void apply_snapshot(const proto::Snapshot& snapshot, uint64_t offset);
   void contradict(uint64_t offset, const std::string& what);
 
   std::string stream_path_;

@@ -86,20 +86,23 @@ Symbolizer::ModuleIndex Symbolizer::module_of(const proto::Module& module) {
 
 void Symbolizer::resolve(const std::function<void(size_t, size_t)>& progress) {
   size_t all = 0;
-  for (const Module& module : modules_) all += module.frames.size();
+  for (const Module& module : modules_) all += module.requested;
   size_t done = 0;
   for (Module& module : modules_) {
-    if (module.frames.empty()) continue;
+    if (module.requested == 0) continue;
     progress(done, all);
     ModuleSymbols symbols(module.identity);
     const std::string& path = module.identity.path();
-    if (!symbols.usable() && path.starts_with('/')) missing_.push_back({path, symbols.why_not()});
+    const bool is_missing = !symbols.usable() && path.starts_with('/');
+    if (is_missing && !module.is_missing) missing_.push_back({path, symbols.why_not()});
+    module.is_missing = is_missing;
     for (auto& [offset, frames] : module.frames) {
       if (!frames.empty()) continue;
       frames = symbols.frames_at(offset);
       complete(frames, path, offset);
       progress(++done, all);
     }
+    module.requested = 0;
   }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The symbolizer: from (module, offset) to logical frames, each address once.
 //
-// Use: module_of() and request() for everything that will be asked for, then resolve() once, then frames(). Work is
-// grouped by module, and modules share nothing, so that resolve() can give each to a thread of its own; today it uses
-// the caller's. Never throws for want of symbols: what has none is "module+0xoffset", and missing() says why.
+// Use: module_of() for all modules, request() for everything that will be asked for, resolve(), then frames(); then
+// request() what turns out to be wanted besides, and resolve() again. Frames stay where they are. Work is grouped by
+// module, and modules share nothing, so that resolve() can give each to a thread of its own; today it uses the
+// caller's. Never throws for want of symbols: what has none is "module+0xoffset", and missing() says why.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -33,7 +34,9 @@ class Symbolizer {
 
   // The same for the same file, whatever process it was recorded in.
   ModuleIndex module_of(const proto::Module& module);
-  void request(ModuleIndex module, uint64_t offset) { modules_[module].frames.try_emplace(offset); }
+  void request(ModuleIndex module, uint64_t offset) {
+    if (modules_[module].frames.try_emplace(offset).second) ++modules_[module].requested;
+  }
 
   // `progress(done, all)` counts addresses.
   void resolve(const std::function<void(size_t, size_t)>& progress);
@@ -49,7 +52,9 @@ class Symbolizer {
  private:
   struct Module {
     proto::Module identity;
-    absl::flat_hash_map<uint64_t, std::vector<Frame>> frames;
+    absl::flat_hash_map<uint64_t, std::vector<Frame>> frames;  // Empty: requested, and not resolved yet.
+    size_t requested = 0;                                      // So many of them.
+    bool is_missing = false;
   };
 
   std::vector<Module> modules_;

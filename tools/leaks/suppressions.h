@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leaks that somebody knows of and does not want to hear about, in LeakSanitizer's format: a line each, `leak:PATTERN`.
+// A pattern matches a stack of which it matches the function, source file or module of any frame: anywhere in the name,
+// unless `^` ties it to its begin or `$` to its end; `*` stands for any characters. Lines that are empty or begin with
+// `#` say nothing. Pure; any thread once it is made.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leaks/fingerprint.h"
+
+namespace seep {
+
+class Suppressions {
+ public:
+  Suppressions() = default;
+  // Whatever the text is: it may come from a recording.
+  explicit Suppressions(std::string_view text);
+
+  bool empty() const { return patterns_.empty(); }
+  // The first pattern that matches the stack, as it was written; null where none does.
+  const std::string* match(const Stack& stack) const;
+
+  // Lines that are none of this format, and suppress nothing.
+  size_t unknown_lines() const { return unknown_lines_; }
+
+ private:
+  class Pattern {
+   public:
+    explicit Pattern(std::string_view text);
+    bool matches(std::string_view name) const;
+    const std::string& text() const { return text_; }
+
+   private:
+    std::string text_;
+    std::vector<std::string> pieces_;  // What stands between the `*`, in this order; never empty ones.
+    bool at_begin_ = false;            // The first piece begins the name,
+    bool at_end_ = false;              // and the last one ends it.
+  };
+
+  void add_line(std::string_view line);
+
+  std::vector<Pattern> patterns_;
+  size_t unknown_lines_ = 0;
+};
+
+}  // namespace seep
