@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -85,6 +86,28 @@ constexpr unsigned kExitFrames = 2;
 void on_host_exit(int status, void*) { end_by_exit(true, status, kExitFrames); }
 void on_quick_exit() { end_by_exit(false, 0, kExitFrames); }  // Its status is not told.
 
+// Option scan_signal. Without SA_NODEFER, so that one scan is done before the next is asked for.
+void on_scan_signal(int, siginfo_t*, void*) {
+  const int saved = errno;
+  seep::Registers here;
+  seep::capture_registers(here);
+  seep::leak_scan::scan_on_request(here, seep::ScanTrigger::kSignal, false);
+  errno = saved;
+}
+
+void listen_to_scan_signal() {
+  const int signal = seep::recording.options.scan_signal;
+  if (signal == 0 || seep::recording.options.scan == seep::Options::Scan::kOff) return;
+  struct {  // The kernel's own struct sigaction.
+    void (*handler)(int, siginfo_t*, void*);
+    unsigned long flags;
+    void (*restorer)();
+    uint64_t mask;
+  } const action{on_scan_signal, SA_SIGINFO | SA_RESTART | SA_ONSTACK | seep::kSignalRestorerFlag,
+                 seep::return_from_signal, 0};
+  seep::system_call(SYS_rt_sigaction, signal, seep::sys::as_long(&action), 0, sizeof action.mask);
+}
+
 // For `seep run`, which cannot tell otherwise that we were loaded: a sampled process may leave nothing.
 void announce() {
   const char* path = seep::recording.options.announce;
@@ -136,6 +159,7 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
     } else {
       on_exit(on_host_exit, nullptr);
       at_quick_exit(on_quick_exit);
+      listen_to_scan_signal();
     }
   }
   errno = saved;
