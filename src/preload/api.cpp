@@ -5,12 +5,10 @@
 // function ends the process or prints a report, and a wrong call is passed over; known leaks (suppressions) are sorted
 // out later, by the analyzer, so that a check here counts them.
 //
-// Where a sanitizer is in the process we are nothing, and its functions are the ones that count, although a program
-// may find ours before them.
+// Where a sanitizer is in the process we record nothing, and its functions are the ones that count, although the
+// program finds ours before them (and so does the sanitizer itself).
 //
 // Runs inside the host, on its threads and in its signal handlers. Must not change errno.
-#include <dlfcn.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -20,9 +18,8 @@
 #include "preload/leak_scan/program_wishes.h"
 #include "preload/leak_scan/root_regions.h"
 #include "preload/leak_scan/scan.h"
-#include "preload/next_allocator.h"
-#include "preload/other_tools.h"
 #include "preload/recording.h"
+#include "preload/sanitizer_calls.h"
 #include "preload/thread_state.h"
 #include "seep/seep.h"
 
@@ -61,7 +58,8 @@ bool is_recorded() {
 
 __attribute__((noinline)) ScanReply scan(const Registers& host, bool wait) {
   const KeepErrno keep_errno;
-  if (!is_recorded()) return {};
+  // Where nothing was recorded yet, nothing is leaked, and there is a place to say so.
+  if (!is_recorded() || !seep::open_region().valid()) return {};
   return seep::leak_scan::scan_on_request(host, seep::ScanTrigger::kRequest, wait);
 }
 
@@ -102,29 +100,11 @@ bool unregister_region(const void* start, size_t bytes) {
 
 // ---- LeakSanitizer's.
 
-// The function of that name in the sanitizer that is here; null: there is none.
-template <typename Function>
-class Sanitizers {
- public:
-  explicit constexpr Sanitizers(const char* name) : name_(name) {}
-
-  Function function() {
-    if (__builtin_expect(seep::sanitizer_runtime() == nullptr, true)) return nullptr;
-    const Function found = seep::find_next_once(found_, name_);
-    if (found == nullptr) dlerror();  // Our failure, not the host's.
-    return found;
-  }
-
- private:
-  const char* name_;
-  std::atomic<Function> found_{nullptr};
-};
-
-constinit Sanitizers<void (*)()> sanitizers_disable("__lsan_disable"), sanitizers_enable("__lsan_enable"),
+constinit seep::SanitizerCall<void (*)()> sanitizers_disable("__lsan_disable"), sanitizers_enable("__lsan_enable"),
     sanitizers_check("__lsan_do_leak_check");
-constinit Sanitizers<int (*)()> sanitizers_recoverable_check("__lsan_do_recoverable_leak_check");
-constinit Sanitizers<void (*)(const void*)> sanitizers_ignore("__lsan_ignore_object");
-constinit Sanitizers<void (*)(const void*, size_t)> sanitizers_register("__lsan_register_root_region"),
+constinit seep::SanitizerCall<int (*)()> sanitizers_recoverable_check("__lsan_do_recoverable_leak_check");
+constinit seep::SanitizerCall<void (*)(const void*)> sanitizers_ignore("__lsan_ignore_object");
+constinit seep::SanitizerCall<void (*)(const void*, size_t)> sanitizers_register("__lsan_register_root_region"),
     sanitizers_unregister("__lsan_unregister_root_region");
 
 // Whose only check this is. Not that of a fork's child.
