@@ -4,8 +4,10 @@
 //
 //     make_seeds DIRECTORY     files in DIRECTORY/stream and DIRECTORY/region
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 #include "compact_region.h"
@@ -22,6 +24,33 @@ void write(const std::filesystem::path& path, const std::string& bytes) {
     throw std::filesystem::filesystem_error("cannot write", path, std::error_code(errno, std::generic_category()));
 }
 
+// A leak scan that has just judged what each trace has live, and where their blocks are mostly freed from.
+void scan(RandomProgram& program, unsigned seed) {
+  const Region region = program.region();
+  ScanState& state = region.header().scan;
+  ScanResult& result = state.results[seed % 2];
+  result.capacity = region.header().trace_count;
+  result.verdicts = region.allocate(result.capacity * sizeof(TraceVerdicts));
+  if (result.verdicts == 0) throw std::runtime_error("no room for the verdicts of a scan");
+  const TraceTable table(region);
+  for (Ref ref = region.header().newest[0].trace; ref != 0; ref = region.at<Trace>(ref)->next_older) {
+    Trace& trace = *region.at<Trace>(ref);
+    TraceVerdicts& verdicts = region.at<TraceVerdicts>(result.verdicts)[trace.id - 1];
+    verdicts.blocks[trace.id % kVerdictClasses] = trace.id;
+    verdicts.bytes[trace.id % kVerdictClasses] = trace.id * uint64_t{64};
+    verdicts.held_blocks = trace.id % 3;
+    verdicts.held_bytes = verdicts.held_blocks * 48;
+    verdicts.definite_blocks = verdicts.definite_blocks_variance = trace.id * 100.0;
+    verdicts.definite_bytes = verdicts.definite_bytes_variance = trace.id * 6400.0;
+    if (trace.id % 2 == 0 && trace.next_older != 0) table.note_freeing(trace, trace.next_older);
+  }
+  result.facts = {.number = 1, .trigger = ScanTrigger::kExit, .time_ns = 77, .stop = ScanStop::kByPtrace};
+  state.standing = seed % 2 + 1;
+  state.failed = {.number = 2, .trigger = ScanTrigger::kRequest, .failure = ScanFailure::kOutOfTime};
+  state.has_failed = seed % 3 == 0 ? 1 : 0;
+  strcpy(state.default_suppressions, "# known\nleak:*lib*.so$\nleak:^main\n");
+}
+
 void make(const std::filesystem::path& directory, unsigned seed) {
   RandomProgram program(seed, seed % 2 == 1, 1 + seed % 4);
   const EndFacts end{seed % 3 == 0 ? EndHow::kExit : EndHow::kExec, true, 1, 0, 5};
@@ -30,6 +59,7 @@ void make(const std::filesystem::path& directory, unsigned seed) {
   identity.command_bytes = 11;
   if (seed == 7) identity.not_observed_reason = 2;
   program.snapshots(1 + seed % 8);
+  if (seed % 3 != 2) scan(program, seed);
   if (seed % 4 == 1) program.header().progress.write_everything = 1;
   program.snapshot(&end);
   write(directory / "stream" / std::to_string(seed), program.stream);

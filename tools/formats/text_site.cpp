@@ -190,7 +190,8 @@ void write_site(const TextReport& report, size_t index) {
   const Site& site = report.profile.sites[index];
   const Figure figure = figure_of(site, report.profile);
   const double bytes = figure.sum.bytes.value() + (site.is_leak() ? site.judgement.held.bytes.value() : 0);
-  const std::string share = human_share(bytes, figure.of_bytes);
+  std::string share = human_share(bytes, figure.of_bytes);
+  if (!share.empty() && report.profile.judged()) share += site.is_leak() ? " of what is leaked" : " of what is live";
   absl::StrAppendFormat(&report.output, "%s%4s%s  %s%s%s%s in %s%s%s\n", report.style.dim,
                         absl::StrFormat("#%d", index + 1), report.style.plain, figure.word, report.style.accent,
                         described_bytes(figure.sum.bytes), report.style.plain, described_blocks(figure.sum.blocks),

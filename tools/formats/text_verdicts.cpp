@@ -55,8 +55,9 @@ std::string since_when(const Profile& profile) {
 
 void write_leaked(const TextReport& report) {
   const Profile& profile = report.profile;
-  absl::StrAppendFormat(&report.output, "%s%sLeaked %s: %s%s in %s", report.style.bold, report.style.accent,
-                        moment_of_scans(profile), described_bytes(profile.leaked.bytes), report.style.plain,
+  absl::StrAppendFormat(&report.output, "%s%sLeaked %s: %s%s%s in %s", report.style.bold, report.style.accent,
+                        moment_of_scans(profile), profile.sampled ? "at least " : "",
+                        described_bytes(profile.leaked.bytes), report.style.plain,
                         described_blocks(profile.leaked.blocks));
   const auto leaks =
       std::count_if(profile.sites.begin(), profile.sites.end(), [](const Site& s) { return s.is_leak(); });
