@@ -193,7 +193,8 @@ void record_unknown_free() {
   if (trace != 0) region.at<Trace>(trace)->unknown_frees.fetch_add(1, std::memory_order_relaxed);
 }
 
-// Blocks that are freed say where those of the same trace should have been that are not.
+// Blocks that are freed say where those of the same trace should have been that are not: only while there are some. To
+// look at a free costs as much as an allocation, and mostly a trace of its own.
 __attribute__((noinline)) void look_at_free(Region region, ThreadState& thread, Trace& trace) {
   const Ref freed_from = trace_of_free(region, thread);
   if (freed_from != 0) TraceTable(region).note_freeing(trace, freed_from);
@@ -326,7 +327,7 @@ void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept 
   CounterBlock& shard = table.shard(trace, thread.shard);
   count_free(shard, entry.size_bytes, entry.birth_ns, now_ns(), temporary, exact ? nullptr : &weight);
   const bool looks = by_free && TraceTable::looks_at_free(shard.free_blocks.load(std::memory_order_relaxed));
-  if (looks) look_at_free(region, thread, trace);
+  if (looks && table.has_live(trace)) look_at_free(region, thread, trace);
 }
 
 void note_given_back(const void* block, const TakenRecord& record) noexcept {

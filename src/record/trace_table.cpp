@@ -142,6 +142,15 @@ void TraceTable::note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_
   trace.more_thread_names.store(1, std::memory_order_relaxed);
 }
 
+bool TraceTable::has_live(Trace& trace) const noexcept {
+  uint64_t live_blocks = 0;
+  each_shard(trace, [&](CounterBlock& shard) {
+    live_blocks +=
+        shard.alloc_blocks.load(std::memory_order_relaxed) - shard.free_blocks.load(std::memory_order_relaxed);
+  });
+  return static_cast<int64_t>(live_blocks) > 0;
+}
+
 void TraceTable::note_freeing(Trace& trace, Ref freed_from) const noexcept {
   uint64_t word = trace.freeing.load(std::memory_order_relaxed);
   for (;;) {

@@ -123,6 +123,7 @@ class TraceTable {
   [[nodiscard]] static constexpr bool looks_at_free(uint64_t number) noexcept {
     return (number & (number - 1)) == 0 || number % 256 == 0;
   }
+  [[nodiscard]] bool has_live(Trace& trace) const noexcept;
   void note_freeing(Trace& trace, Ref freed_from) const noexcept;
 
  private:
