@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `seep report`: reads recordings and shows what was still live. What dead processes left in their regions is folded
+// `seep report`: reads recordings and shows what is leaked, or was still live. What dead processes left is folded
 // into their streams before; nothing of a running one is changed.
 #include <unistd.h>
 
@@ -39,7 +39,7 @@ struct Arguments {
 
 // False: help was asked for, and printed.
 bool parse(const std::vector<std::string>& words, Arguments& arguments) {
-  CLI::App app("Shows what is still live in a recording: how much, where it was allocated, and how sure that is.",
+  CLI::App app("Shows what is leaked in a recording, or still live: how much, where it was allocated, and how sure that is.",
                "seep report");
   set_usage(app, "seep report [OPTIONS] [PATH...]");
   app.add_option("PATH", arguments.paths, "recordings: directories, or .seep files (default: the newest one here)");
