@@ -83,6 +83,11 @@ static inline void* escape(void* pointer) {
   return pointer;
 }
 
+// A block of zeros: what the allocator or a freed block left in it may be a pointer. The site is its caller.
+static inline __attribute__((always_inline)) void* blank(size_t bytes) {
+  return memset(escape(malloc(bytes)), 0, bytes);
+}
+
 // Overwrites what earlier calls left on the stack below the caller, and in the registers that calls may change.
 __attribute__((noinline, unused)) static void forget(void) {
   char below[48 << 10];

@@ -35,7 +35,7 @@ ALLOCATORS = ("/vgpreload_", "/libstdc++.so")
 
 # When seep scans: at the end, in place, or when the program asks just before it, in a copy of the process.
 AT_EXIT, ON_REQUEST = "at exit", "on request"
-BOTH_WAYS = ()  # Until there is a scan.
+BOTH_WAYS = (AT_EXIT, ON_REQUEST)
 
 Sum = collections.namedtuple("Sum", "blocks bytes")
 
@@ -91,6 +91,14 @@ def site_name(frames, told):
     return next((name for name in names if name in told), names[0] if names else None)
 
 
+def leaked(error):
+    """Of a leak in Valgrind's XML: Sum, without what hangs from it."""
+    text = error.findtext("xwhat/text")
+    direct = re.match(r"[\d,]+ \(([\d,]+) direct", text)
+    size_bytes = direct[1].replace(",", "") if direct else error.findtext("xwhat/leakedbytes")
+    return Sum(int(error.findtext("xwhat/leakedblocks")), int(size_bytes))
+
+
 def valgrinds_sums(path, told):
     """(Sums of the programs' functions, [stacks of what is definite elsewhere]) of one XML file."""
     sums, foreign = Sums(), []
@@ -98,9 +106,7 @@ def valgrinds_sums(path, told):
         verdict = VALGRINDS_WORD.get(error.findtext("kind"))
         if verdict is None:
             continue
-        size_bytes, blocks = int(error.findtext("xwhat/leakedbytes")), int(error.findtext("xwhat/leakedblocks"))
-        direct = re.match(r"[\d,]+ \(([\d,]+) direct", error.findtext("xwhat/text"))
-        size_bytes = int(direct[1].replace(",", "")) if direct else size_bytes
+        blocks, size_bytes = leaked(error)
         frames = [(frame.findtext("fn"), frame.findtext("obj") or "") for frame in error.find("stack").iter("frame")]
         name = site_name(frames, told)
         if name is not None:
@@ -174,7 +180,17 @@ class VerdictsTest(RegionTest):
         told = self.run_program(command, environment, **how)
         report = self.report(recording)
         self.assert_whole(report)
+        for process in report["processes"]:
+            self.assert_scanned(process["scan"], way)
         return told, report
+
+    def assert_scanned(self, scan, way):
+        """A scan that was done, was done that way, and whole."""
+        if scan is None:
+            return  # A process that was replaced or killed: what it told has no verdict.
+        self.assertEqual((scan["failure"], scan["trigger"], scan["in_copy"]),
+                         (None, "exit", False) if way == AT_EXIT else (None, "request", True), scan)
+        self.assertEqual((scan["missed_threads"], scan["heap_as_roots"], scan["overlapping_blocks"]), (0, False, 0), scan)
 
     def check(self, name, *arguments, ways=BOTH_WAYS, with_valgrind=True, options="", **how):
         """Runs a program of the group under seep, in each way, and under Valgrind, and compares with what it tells.

@@ -19,15 +19,15 @@ struct node {
 static struct node* kept;
 static uintptr_t hidden;  // The complement of the address of a lost block.
 
-SITE static struct node* parents_kept(void) { return memset(escape(malloc(56)), 0, 56); }
-SITE static struct node* parents_lost(void) { return memset(escape(malloc(64)), 0, 64); }
-SITE static void childs_lost(void) { escape(malloc(72)); }
-SITE static void* childs_in_kept(void) { return escape(malloc(80)); }
-SITE static void* childs_in_lost(void) { return escape(malloc(88)); }
-SITE static void* grandchilds_lost(void) { return escape(malloc(96)); }
-SITE static void* grandchilds_in_kept(void) { return escape(malloc(104)); }
-SITE static void before_exec(void) { escape(malloc(112)); }
-SITE static void after_exec(void) { escape(malloc(120)); }
+SITE static struct node* parents_kept(void) { return blank(56); }
+SITE static struct node* parents_lost(void) { return blank(64); }
+SITE static void childs_lost(void) { blank(72); }
+SITE static void* childs_in_kept(void) { return blank(80); }
+SITE static void* childs_in_lost(void) { return blank(88); }
+SITE static void* grandchilds_lost(void) { return blank(96); }
+SITE static void* grandchilds_in_kept(void) { return blank(104); }
+SITE static void before_exec(void) { blank(112); }
+SITE static void after_exec(void) { blank(120); }
 
 __attribute__((noinline)) static void prepare(void) {
   kept = parents_kept();

@@ -17,12 +17,12 @@ static void store(void** place, void* block) {
   *place = block;
   escape(place);
 }
-SITE static void keep(void) { store(&kept, escape(malloc(24))); }
-SITE static void lose(void) { escape(malloc(40)); }
-SITE static void* on_stack(void) { return escape(malloc(56)); }
-SITE static void* in_main(void) { return escape(malloc(72)); }
-SITE static void free_at_exit(void) { store(&freed_by_handler, escape(malloc(88))); }
-SITE static void lose_at_exit(void) { store(&lost_by_handler, escape(malloc(104))); }
+SITE static void keep(void) { store(&kept, blank(24)); }
+SITE static void lose(void) { blank(40); }
+SITE static void* on_stack(void) { return blank(56); }
+SITE static void* in_main(void) { return blank(72); }
+SITE static void free_at_exit(void) { store(&freed_by_handler, blank(88)); }
+SITE static void lose_at_exit(void) { store(&lost_by_handler, blank(104)); }
 
 static void at_exit(void) {
   free(freed_by_handler);

@@ -12,12 +12,12 @@
 enum { kBytes = 1 << 20, kPage = 4096 };
 static void* kept[2];
 
-SITE static void from_no_fork(void** memory) { memory[777] = escape(malloc(24)); }
-SITE static void from_wiped(void** memory) { memory[777] = escape(malloc(40)); }
-SITE static void** large(void) { return escape(malloc(kBytes)); }
-SITE static void** lost_large(void) { return escape(malloc(kBytes)); }
-SITE static void from_large(void** memory) { memory[20000] = escape(malloc(56)); }
-SITE static void from_lost_large(void** memory) { memory[20000] = escape(malloc(72)); }
+SITE static void from_no_fork(void** memory) { memory[777] = blank(24); }
+SITE static void from_wiped(void** memory) { memory[777] = blank(40); }
+SITE static void** large(void) { return blank(kBytes); }
+SITE static void** lost_large(void) { return blank(kBytes); }
+SITE static void from_large(void** memory) { memory[20000] = blank(56); }
+SITE static void from_lost_large(void** memory) { memory[20000] = blank(72); }
 
 static void** map(void) {
   void* memory = mmap(NULL, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

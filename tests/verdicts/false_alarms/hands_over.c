@@ -19,11 +19,11 @@ static pthread_key_t key;
 static __thread void* local;
 static atomic_long hand_overs;
 
-SITE static struct baton* make_baton(void) { return escape(malloc(sizeof(struct baton))); }
-SITE static void* make_load(size_t bytes) { return escape(malloc(bytes)); }
+SITE static struct baton* make_baton(void) { return blank(sizeof(struct baton)); }
+SITE static void* make_load(size_t bytes) { return blank(bytes); }
 SITE static void* returned(void* unused) {
   (void)unused;
-  return escape(malloc(200));
+  return blank(200);
 }
 
 static void* carries(void* argument) {
@@ -66,7 +66,7 @@ static void* joins(void* unused) {
   return unused;
 }
 
-SITE static void lost(void) { escape(malloc(123)); }
+SITE static void lost(void) { blank(123); }
 
 int main(void) {
   must(pthread_key_create(&key, NULL) == 0, "pthread_key_create");

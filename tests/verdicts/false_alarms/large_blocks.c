@@ -15,7 +15,7 @@ static int kept_count;
 
 // From their last word, or wherever `place` is.
 #define FROM(name, bytes) \
-  SITE static void name(void* block, size_t place) { *(void**)((char*)block + place) = escape(malloc(bytes)); }
+  SITE static void name(void* block, size_t place) { *(void**)((char*)block + place) = blank(bytes); }
 FROM(from_huge, 24)
 FROM(from_sparse, 40)
 FROM(from_aligned, 56)
@@ -23,7 +23,7 @@ FROM(from_grown, 72)
 FROM(from_shrunk, 88)
 FROM(from_cut_off, 104)
 
-SITE static void* huge(void) { return escape(malloc(kHuge)); }
+SITE static void* huge(void) { return blank(kHuge); }
 SITE static void* sparse(void) { return escape(malloc(kSparse)); }
 SITE static void* aligned_each_way(int way) {
   void* block = NULL;
@@ -33,9 +33,9 @@ SITE static void* aligned_each_way(int way) {
   if (way == 3) must(posix_memalign(&block, 65536, 1000) == 0, "posix_memalign");
   return escape(block);
 }
-SITE static void* to_grow(void) { return escape(malloc(1000)); }
+SITE static void* to_grow(void) { return blank(1000); }
 SITE static void* grow(void* block, size_t bytes) { return escape(realloc(block, bytes)); }
-SITE static void* barrier(void) { return escape(malloc(64)); }
+SITE static void* barrier(void) { return blank(64); }
 
 static void* keep(void* block) {
   must(block != NULL, "a block");

@@ -21,12 +21,12 @@ static atomic_long passed;
 static atomic_int next_number;
 
 SITE static struct item* fresh(size_t bytes) {
-  struct item* made = escape(malloc(bytes));
+  struct item* made = blank(bytes);
   made->inner = NULL;
   made->bytes = bytes;
   return made;
 }
-SITE static struct item* inside(size_t bytes) { return memset(escape(malloc(bytes)), 0, bytes); }
+SITE static struct item* inside(size_t bytes) { return blank(bytes); }
 SITE static struct item* resized(struct item* item, size_t bytes) {
   struct item* moved = escape(realloc(item, bytes));
   moved->bytes = bytes;
@@ -69,8 +69,8 @@ static void* passes(void* unused) {
   return unused;
 }
 
-SITE static struct item* leaked(void) { return memset(escape(malloc(100)), 0, 100); }
-SITE static struct item* inside_leaked(void) { return escape(malloc(48)); }
+SITE static struct item* leaked(void) { return blank(100); }
+SITE static struct item* inside_leaked(void) { return blank(48); }
 __attribute__((noinline)) static void leak(void) {
   for (int i = 0; i < kLeaks; ++i) leaked()->inner = inside_leaked();
 }

@@ -10,10 +10,10 @@
 
 enum { kThreads = 8, kBlocks = 20 };
 
-SITE static void* in_frame(void) { return escape(malloc(24)); }
-SITE static void* as_argument(void) { return escape(malloc(40)); }
-SITE static void* as_value(void) { return escape(malloc(56)); }
-SITE static void* as_value_to_have(void) { return escape(malloc(72)); }
+SITE static void* in_frame(void) { return blank(24); }
+SITE static void* as_argument(void) { return blank(40); }
+SITE static void* as_value(void) { return blank(56); }
+SITE static void* as_value_to_have(void) { return blank(72); }
 
 __attribute__((noinline)) static void leave_behind(int frames) {
   void* volatile places[128];

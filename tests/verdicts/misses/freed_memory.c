@@ -14,10 +14,10 @@ enum { kHolders = 40, kSizes = 6 };
 static const size_t sizes[kSizes] = {64, 112, 700, 5000, 60000, 300000};
 static void* live_between[2][kSizes][kHolders];
 
-SITE static void* between(void) { return escape(malloc(40)); }
-SITE static void* from_mixed(void) { return escape(malloc(48)); }
-SITE static void* from_empty_pages(void) { return escape(malloc(56)); }
-SITE static void** holder(size_t bytes) { return memset(escape(malloc(bytes)), 0, bytes); }
+SITE static void* between(void) { return blank(40); }
+SITE static void* from_mixed(void) { return blank(48); }
+SITE static void* from_empty_pages(void) { return blank(56); }
+SITE static void** holder(size_t bytes) { return blank(bytes); }
 
 // The pointer stands where no list of the allocator's is written, in the middle and at the end.
 static void hold(void** block, size_t bytes, void* pointer) {

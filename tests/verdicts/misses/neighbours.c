@@ -11,22 +11,22 @@ enum { kPairs = 60 };
 
 static void* live_behind[2][kPairs];
 
-SITE static void* before_free_chunk(void) { return escape(malloc(24)); }
-SITE static void* before_top(void) { return escape(malloc(24)); }
-SITE static void* behind(void) { return escape(malloc(24)); }
+SITE static void* before_free_chunk(void) { return blank(24); }
+SITE static void* before_top(void) { return blank(24); }
+SITE static void* behind(void) { return blank(24); }
 
 __attribute__((noinline)) static void fill(void** live) {
   void* to_free[kPairs];
   for (int i = 0; i < kPairs; ++i) {
     before_free_chunk();
-    to_free[i] = escape(malloc(1100 + (i / 2) * 64));
+    to_free[i] = blank(1100 + (i / 2) * 64);
     live[i] = behind();
   }
   before_top();  // The last one to come from the top.
   // Half of them are sorted into the lists of their sizes by a large allocation, half stay in the list of those that
   // are not.
   for (int i = 0; i < kPairs; i += 2) free(to_free[i]);
-  free(escape(malloc(1000000)));
+  free(blank(1000000));
   for (int i = 1; i < kPairs; i += 2) free(to_free[i]);
 }
 

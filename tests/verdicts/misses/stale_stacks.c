@@ -8,8 +8,8 @@
 
 enum { kBlocks = 100 };
 
-SITE static void* below_main(void) { return escape(malloc(24)); }
-SITE static void* below_waiting(void) { return escape(malloc(40)); }
+SITE static void* below_main(void) { return blank(24); }
+SITE static void* below_waiting(void) { return blank(40); }
 
 // Half way down each frame gets a block.
 __attribute__((noinline)) static void leave_behind(void* (*make)(void), int frames) {

@@ -14,10 +14,10 @@ enum { kStackBytes = 128 << 10 };
 static ucontext_t main_context, malloced_context, mapped_context, last_context;
 static void *malloced_stack, *mapped_stack, *last_stack;
 
-SITE static void* for_malloced(void) { return escape(malloc(24)); }
-SITE static void* for_mapped(void) { return escape(malloc(40)); }
-SITE static void* for_main(void) { return escape(malloc(56)); }
-SITE static void make_stack(void) { malloced_stack = escape(malloc(kStackBytes)); }
+SITE static void* for_malloced(void) { return blank(24); }
+SITE static void* for_mapped(void) { return blank(40); }
+SITE static void* for_main(void) { return blank(56); }
+SITE static void make_stack(void) { malloced_stack = blank(kStackBytes); }
 
 static void on_malloced(void) {
   void* volatile block = for_malloced();

@@ -12,11 +12,11 @@
 #include "told.h"
 
 SITE static void by_epoll(int poll, int fd) {
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = escape(malloc(24))};
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = blank(24)};
   must(epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 }
 SITE static void by_epoll_before(int poll, int fd) {
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = escape(malloc(40))};
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = blank(40)};
   must(epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0 && epoll_ctl(poll, EPOLL_CTL_DEL, fd, NULL) == 0, "epoll_ctl");
 }
 SITE static void by_timer(int notify) {
@@ -24,7 +24,7 @@ SITE static void by_timer(int notify) {
   memset(&event, 0, sizeof event);
   event.sigev_notify = notify;
   event.sigev_signo = SIGUSR1;
-  event.sigev_value.sival_ptr = escape(malloc(56));
+  event.sigev_value.sival_ptr = blank(56);
   timer_t timer;
   must(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0, "timer_create");
 }
@@ -32,7 +32,7 @@ SITE static void by_timer_before(void) {
   struct sigevent event;
   memset(&event, 0, sizeof event);
   event.sigev_notify = SIGEV_NONE;
-  event.sigev_value.sival_ptr = escape(malloc(72));
+  event.sigev_value.sival_ptr = blank(72);
   timer_t timer;
   must(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_delete(timer) == 0, "timer_create");
 }

@@ -8,8 +8,8 @@ static void* uninitialized;
 
 __attribute__((visibility("default"))) SITE void keep_two(void);
 void keep_two(void) {
-  initialized = escape(malloc(40));
-  uninitialized = escape(malloc(4000));
+  initialized = blank(40);
+  uninitialized = blank(4000);
   escape(&initialized);
   escape(&uninitialized);
 }

@@ -10,19 +10,19 @@
 extern int __cxa_atexit(void (*)(void*), void*, void*);
 
 SITE static void as_environment(void) {
-  char* string = escape(malloc(64));
+  char* string = blank(64);
   strcpy(string, "KEPT_BY_THE_ENVIRONMENT=1");
   must(putenv(string) == 0, "putenv");
 }
 static void at_exit(void* argument) { escape(argument); }
 static void on_exit_called(int status, void* argument) { escape(status == 0 ? argument : NULL); }
 SITE static void as_exit_argument(void) {
-  must(__cxa_atexit(at_exit, escape(malloc(40)), NULL) == 0, "__cxa_atexit");
-  must(on_exit(on_exit_called, escape(malloc(41))) == 0, "on_exit");
+  must(__cxa_atexit(at_exit, blank(40), NULL) == 0, "__cxa_atexit");
+  must(on_exit(on_exit_called, blank(41)) == 0, "on_exit");
 }
 SITE static void as_buffer(void) {
   FILE* file = fopen("/dev/null", "w");
-  must(file != NULL && setvbuf(file, escape(malloc(5000)), _IOFBF, 5000) == 0, "setvbuf");
+  must(file != NULL && setvbuf(file, blank(5000), _IOFBF, 5000) == 0, "setvbuf");
 }
 static ssize_t write_nothing(void* cookie, const char* text, size_t bytes) {
   (void)cookie;
@@ -31,7 +31,7 @@ static ssize_t write_nothing(void* cookie, const char* text, size_t bytes) {
 }
 SITE static void as_cookie(void) {
   const cookie_io_functions_t functions = {.write = write_nothing};
-  must(fopencookie(escape(malloc(72)), "w", functions) != NULL, "fopencookie");
+  must(fopencookie(blank(72), "w", functions) != NULL, "fopencookie");
 }
 static void* ignores_argument(void* unused) {
   (void)unused;
@@ -41,10 +41,10 @@ static void* ignores_argument(void* unused) {
 }
 SITE static void as_thread_argument(void) {
   pthread_t thread;
-  must(pthread_create(&thread, NULL, ignores_argument, escape(malloc(88))) == 0, "pthread_create");
+  must(pthread_create(&thread, NULL, ignores_argument, blank(88)) == 0, "pthread_create");
 }
 static void clean_up(void* argument) { escape(argument); }
-SITE static void* for_clean_up(void) { return escape(malloc(104)); }
+SITE static void* for_clean_up(void) { return blank(104); }
 static void* cleans_up(void* unused) {
   pthread_cleanup_push(clean_up, for_clean_up());
   forget();

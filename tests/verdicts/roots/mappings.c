@@ -14,7 +14,7 @@
 enum { kPage = 4096, kBytes = 16 * kPage, kPlace = 9 * kPage / sizeof(void*) + 5 };
 
 #define FROM(name, bytes) \
-  SITE static void from_##name(void** memory) { memory[kPlace] = escape(malloc(bytes)); }
+  SITE static void from_##name(void** memory) { memory[kPlace] = blank(bytes); }
 FROM(anonymous, 24)
 FROM(shared, 40)
 FROM(private_file, 56)

@@ -14,16 +14,16 @@ static void* uninitialized;
 static void* overwritten = &overwritten;
 static void* in_read_only_page[512] __attribute__((aligned(4096)));
 
-SITE static void from_data(void) { initialized = escape(malloc(24)); }
-SITE static void from_bss(void) { uninitialized = escape(malloc(100)); }
+SITE static void from_data(void) { initialized = blank(24); }
+SITE static void from_bss(void) { uninitialized = blank(100); }
 SITE static void from_static_local(void) {
   static void* local;
-  local = escape(malloc(1000));
+  local = blank(1000);
   escape(&local);
 }
-SITE static void from_read_only_page(void) { in_read_only_page[77] = escape(malloc(70)); }
+SITE static void from_read_only_page(void) { in_read_only_page[77] = blank(70); }
 SITE static void from_nowhere(void) {
-  overwritten = escape(malloc(33));
+  overwritten = blank(33);
   escape(&overwritten);
   overwritten = NULL;
 }

@@ -9,19 +9,19 @@
 #include "told.h"
 
 SITE static void** holder(void) { return escape(calloc(32, sizeof(void*))); }
-SITE static void held_by_region(void** place) { *place = escape(malloc(24)); }
-SITE static void held_by_region_before(void** place) { *place = escape(malloc(40)); }
+SITE static void held_by_region(void** place) { *place = blank(24); }
+SITE static void held_by_region_before(void** place) { *place = blank(40); }
 SITE static void ignored(void) {
-  void** block = escape(malloc(56));
-  block[0] = escape(malloc(56));
+  void** block = blank(56);
+  block[0] = blank(56);
   if (__lsan_ignore_object != NULL) __lsan_ignore_object(block);
 }
 SITE static void while_disabled(void) {
   if (__lsan_disable != NULL) __lsan_disable();
-  escape(malloc(72));
+  blank(72);
   if (__lsan_enable != NULL) __lsan_enable();
 }
-SITE static void after_enabled(void) { escape(malloc(88)); }
+SITE static void after_enabled(void) { blank(88); }
 
 SITE static void fill(void) {
   void** block = holder();

@@ -12,11 +12,11 @@
 
 enum { kStackBytes = 256 << 10 };
 
-SITE static void* for_deep(void) { return escape(malloc(24)); }
-SITE static void* for_red_zone(void) { return escape(malloc(40)); }
-SITE static void* for_alternate(void) { return escape(malloc(56)); }
-SITE static void* for_given(void) { return escape(malloc(72)); }
-SITE static void* for_main(void) { return escape(malloc(88)); }
+SITE static void* for_deep(void) { return blank(24); }
+SITE static void* for_red_zone(void) { return blank(40); }
+SITE static void* for_alternate(void) { return blank(56); }
+SITE static void* for_given(void) { return blank(72); }
+SITE static void* for_main(void) { return blank(88); }
 
 // Many frames, each with room that holds nothing.
 __attribute__((noinline)) static void stay_deep(int frames) {

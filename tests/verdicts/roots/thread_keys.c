@@ -11,13 +11,13 @@ enum { kKeys = 80 };
 static pthread_key_t keys[kKeys];
 
 SITE static void by_keys_of_main(void) {
-  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], escape(malloc(24))) == 0, "pthread_setspecific");
+  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], blank(24)) == 0, "pthread_setspecific");
 }
 SITE static void by_keys_of_waiting(void) {
-  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], escape(malloc(40))) == 0, "pthread_setspecific");
+  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], blank(40)) == 0, "pthread_setspecific");
 }
 SITE static void by_keys_of_ended(void) {
-  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], escape(malloc(56))) == 0, "pthread_setspecific");
+  for (int i = 0; i < kKeys; ++i) must(pthread_setspecific(keys[i], blank(56)) == 0, "pthread_setspecific");
 }
 
 static void* waits(void* unused) {

@@ -20,18 +20,18 @@ static void keep_stores(void) {
   escape(&uninitialized);
 }
 SITE static void from_main(void) {
-  initialized = escape(malloc(24));
-  uninitialized = escape(malloc(25));
+  initialized = blank(24);
+  uninitialized = blank(25);
   keep_stores();
 }
 SITE static void from_waiting(void) {
-  initialized = escape(malloc(34));
-  uninitialized = escape(malloc(35));
+  initialized = blank(34);
+  uninitialized = blank(35);
   keep_stores();
 }
 SITE static void from_ended(void) {
-  initialized = escape(malloc(44));
-  uninitialized = escape(malloc(45));
+  initialized = blank(44);
+  uninitialized = blank(45);
   keep_stores();
 }
 

@@ -8,8 +8,8 @@ static __thread void* far_apart[20000];
 
 __attribute__((visibility("default"))) SITE void keep_two(void);
 void keep_two(void) {
-  first = escape(malloc(300));
-  far_apart[19000] = escape(malloc(400));
+  first = blank(300);
+  far_apart[19000] = blank(400);
   escape(&first);
   escape(far_apart);
 }

@@ -46,7 +46,7 @@ SITE void array_element() { kept[1] = escape(new Counted[5] + 2); }
 SITE void empty_array() { kept[2] = escape(new Counted[0]); }
 SITE void empty_wide_array() { kept[3] = escape(new WideCounted[0]); }
 SITE void no_empty_array() {
-  auto* block = static_cast<uint64_t*>(escape(malloc(8)));
+  auto* block = static_cast<uint64_t*>(blank(8));
   *block = 7;
   kept[4] = block + 1;
 }

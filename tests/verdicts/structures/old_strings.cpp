@@ -18,8 +18,8 @@ alignas(std::string) char in_data[sizeof(std::string)];
 std::string* in_block;
 
 SITE void text_in_data() { new (escape(in_data)) std::string(50, 'a'); }
-SITE std::string* make_object() { return static_cast<std::string*>(escape(malloc(sizeof(std::string)))); }
-SITE std::string* make_leaked_object() { return static_cast<std::string*>(escape(malloc(sizeof(std::string)))); }
+SITE std::string* make_object() { return static_cast<std::string*>(blank(sizeof(std::string))); }
+SITE std::string* make_leaked_object() { return static_cast<std::string*>(blank(sizeof(std::string))); }
 SITE void text_in_block() { new (in_block) std::string(60, 'b'); }
 SITE void text_in_leaked() { new (make_leaked_object()) std::string(70, 'c'); }
 SITE void lost_text() {

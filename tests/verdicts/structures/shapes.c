@@ -11,7 +11,7 @@
 enum { kLength = 10 };
 
 #define NODE(name, bytes) \
-  SITE static void** name(void) { return memset(escape(malloc(bytes)), 0, bytes); }
+  SITE static void** name(void) { return blank(bytes); }
 NODE(single, 24)
 NODE(self, 40)
 NODE(list_head, 56)
