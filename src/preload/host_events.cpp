@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "preload/exec_target.h"
+#include "preload/host_memory.h"
 #include "preload/identity.h"
 #include "preload/next_allocator.h"
 #include "preload/other_tools.h"
@@ -143,6 +144,7 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
   const int saved = errno;
   if (environ == nullptr) environ = environment;
   events();
+  seep::find_next_memory_calls();
   if (seep::prepare_recording()) {
     announce();
     seep::remove_region_of_image_before();

@@ -124,8 +124,12 @@ uintptr_t LiveTable::find_block_around(uintptr_t address) const noexcept {
 }
 
 bool LiveTable::set_ignored(uintptr_t address) noexcept {
+  if (address <= kReserved) return false;
   Slot slot = find(address);
-  if (slot.bucket == nullptr) slot = find(find_block_around(address));
+  if (slot.bucket == nullptr) {
+    address = find_block_around(address);
+    if (address != 0) slot = find(address);
+  }
   if (slot.bucket == nullptr) return false;
   slot.bucket->value[slot.index].size_and_birth.fetch_or(kIgnored, std::memory_order_relaxed);
   return true;

@@ -139,12 +139,6 @@ uint64_t own_interval_ns() {
   return recording.options.announce[0] == '\0' ? interval_ns : interval_ns + interval_ns / 2;
 }
 
-// Before the last words: what is leaked.
-void scan_for_leaks(const leak_scan::HostExit& host) {
-  if (recording.options.scan == Options::Scan::kExit) return leak_scan::scan_at_exit(host);
-  leak_scan::wait_for_copy(monotonic_ns() + recording.options.scan_limit_ns);
-}
-
 }  // namespace
 
 bool expand_stream_path(char* path, size_t path_bytes) noexcept {
@@ -179,11 +173,23 @@ void maybe_snapshot() noexcept {
   region.header().snapshot_owner.store(0, std::memory_order_release);
 }
 
+bool take_snapshot() noexcept {
+  const Region region = recording.region();
+  if (!region.valid() || !is_own_process() || ended.load(std::memory_order_relaxed) != 0) return false;
+  const sys::SignalsBlocked blocked;
+  if (!become_owner(region.header(), kMostWaits)) return false;
+  Job job{region, SnapshotKind::kRequest, nullptr, false};
+  run_on_own_stack(job);
+  region.header().snapshot_owner.store(0, std::memory_order_release);
+  return job.written;
+}
+
 bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file, const leak_scan::HostExit* host) noexcept {
   const Region region = recording.region();
   if (!region.valid() || !is_own_process()) return false;
   RegionHeader& header = region.header();
   if (ended.load(std::memory_order_relaxed) != 0) return false;  // _exit() in a handler of exit().
+  const bool scans = host != nullptr && leak_scan::wants_scan_at_exit();
   const sys::SignalsBlocked blocked;
   header.end = end;
   header.has_end.store(1, std::memory_order_release);
@@ -194,8 +200,9 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file, cons
     if (header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);
     return true;
   }
-  if (host == nullptr) leak_scan::end_copy();
-  else scan_for_leaks(*host);
+  if (scans) leak_scan::scan_at_exit(*host);
+  else if (host != nullptr) leak_scan::wait_for_copy(monotonic_ns() + recording.options.scan_limit_ns);
+  else leak_scan::end_copy();
   Job job{region, kind, &end, false};
   run_on_own_stack(job);
   if (!leak_scan::let_go()) run_on_own_stack(job);

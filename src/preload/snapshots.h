@@ -26,6 +26,10 @@ void maybe_snapshot() noexcept;
 bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file,
                     const leak_scan::HostExit* host = nullptr) noexcept;
 
+// One now, because somebody asks. Waits a bounded time for another thread that is taking one. False: nothing is
+// recorded yet, it has ended, or it could not be written whole.
+bool take_snapshot() noexcept;
+
 // After a final_snapshot() that returned true: it was not the last, because the exec has failed.
 void go_on_after_failed_exec() noexcept;
 

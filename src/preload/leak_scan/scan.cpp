@@ -14,6 +14,7 @@
 #include "preload/leak_scan/moving_blocks.h"
 #include "preload/leak_scan/process_copy.h"
 #include "preload/leak_scan/process_memory.h"
+#include "preload/leak_scan/program_wishes.h"
 #include "preload/leak_scan/root_regions.h"
 #include "preload/leak_scan/stop_threads.h"
 #include "preload/next_allocator.h"
@@ -50,11 +51,16 @@ struct Workplace {
 
 constinit std::atomic<uint32_t> scanning_pid{0};  // One at a time. Of a parent's before a fork: nobody's.
 constinit std::atomic<Workplace*> at_exit{nullptr};
-constinit std::atomic<uint32_t> no_scan_at_exit{0};
+constinit std::atomic<uint32_t> no_scan_at_exit_pid{0};  // Of the process that wants none; not of its children.
 constinit ProcessCopy copy;
 
 // What the copy is to write, for when it dies.
 constinit std::atomic<uint32_t> number_in_copy{0};
+
+void ask_for_suppressions(Region region) {
+  ScanState& state = region.header().scan;
+  copy_default_suppressions(state.default_suppressions, sizeof state.default_suppressions);
+}
 
 bool begin_scan() {
   const uint32_t pid = recording.pid;
@@ -393,6 +399,7 @@ ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait)
   const Region region = recording.region();
   const bool wanted = recording.options.scan != Options::Scan::kOff && region.valid() && is_own_process();
   if (!wanted || !begin_scan()) return {};
+  if (trigger != ScanTrigger::kSignal) ask_for_suppressions(region);
   const sys::SignalsBlocked blocked;
   const uint64_t until_ns = wait ? monotonic_ns() + kMostCopyNs : 0;
   Workplace* place = is_copy_done(wait ? copy.wait(until_ns) : copy.look()) ? make_workplace() : nullptr;
@@ -411,7 +418,7 @@ ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait)
 
 void scan_at_exit(const HostExit& host) noexcept {
   const Region region = recording.region();
-  if (!region.valid() || no_scan_at_exit.load(std::memory_order_relaxed) != 0 || !begin_scan()) return;
+  if (!region.valid() || !begin_scan()) return;
   copy.end();  // What it would find is old.
   number_in_copy.store(0, std::memory_order_relaxed);
   Workplace* place = make_workplace();
@@ -433,7 +440,15 @@ bool let_go() noexcept {
   return false;
 }
 
-void forgo_scan_at_exit() noexcept { no_scan_at_exit.store(1, std::memory_order_relaxed); }
+void forgo_scan_at_exit() noexcept { no_scan_at_exit_pid.store(recording.pid, std::memory_order_relaxed); }
+
+bool wants_scan_at_exit() noexcept {
+  const Region region = recording.region();
+  if (recording.options.scan != Options::Scan::kExit || !region.valid()) return false;
+  if (no_scan_at_exit_pid.load(std::memory_order_relaxed) == recording.pid || is_turned_off()) return false;
+  ask_for_suppressions(region);
+  return true;
+}
 
 void look_after_copy() noexcept {
   if (number_in_copy.load(std::memory_order_relaxed) == 0) return;

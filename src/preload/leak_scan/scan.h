@@ -27,9 +27,9 @@ struct ScanReply {
   uint64_t definite_blocks, definite_bytes;  // In all; sampled: of samples.
 };
 
-// On request. `host`: the registers of the function of ours that the host called; the stack of its caller is the
-// host's. `wait`: for the verdicts, which a copy finds while other threads go on; else the reply says only whether the
-// scan was begun.
+// On request; calls functions of the program, unless it was by a signal. `host`: the registers of the function of ours
+// that the host called; the stack of its caller is the host's. `wait`: for the verdicts, which a copy finds while other
+// threads go on; else the reply says only whether the scan was begun.
 ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait) noexcept;
 
 // Where the host came to its end: the registers of our function, and how many frames of libc's stand between that and
@@ -38,6 +38,9 @@ struct HostExit {
   Registers registers;
   unsigned libc_frames;
 };
+
+// Whether there is to be one at the end: the option and the program say so. Calls functions of the program.
+[[nodiscard]] bool wants_scan_at_exit() noexcept;
 
 // At the end of the process. From here to let_go() no other thread runs. let_go: false where threads had gone on
 // before, and what stood in the recording for verdicts does no more.
