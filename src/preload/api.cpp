@@ -20,6 +20,7 @@
 #include "preload/leak_scan/scan.h"
 #include "preload/recording.h"
 #include "preload/sanitizer_calls.h"
+#include "preload/snapshots.h"
 #include "preload/thread_state.h"
 #include "seep/seep.h"
 
@@ -141,6 +142,11 @@ SEEP_API int seep_api_scan() {
 SEEP_API int seep_api_check_leaks(seep_leaks* leaks, size_t struct_bytes) {
   const Registers host = registers_here();
   return check(host, leaks, struct_bytes);
+}
+
+SEEP_API int seep_api_snapshot() {
+  const KeepErrno keep_errno;
+  return is_recorded() && seep::take_snapshot() ? 0 : -1;
 }
 
 SEEP_API void seep_api_disable() { disable(); }
