@@ -31,8 +31,8 @@ def prepare(directory, env):
     subprocess.run(git.command, cwd=directory, env=env, check=True, capture_output=True)
 
 
-NAMES = ("ls", "bash", "awk", "sed", "find", "grep", "sort", "tar", "gzip", "xz", "openssl", "curl", "git", "git status",
-         "vim", "python3", "as", "cc1plus", "sqlite3", "perl", "python3 script")
+NAMES = ("ls", "bash", "awk", "sed", "find", "grep", "sort", "tar", "gzip", "xz", "openssl", "curl", "git",
+         "git status", "vim", "python3", "as", "cc1plus", "sqlite3", "perl", "python3 script")
 
 
 def commands(directory, large):

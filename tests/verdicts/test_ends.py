@@ -11,8 +11,8 @@ class Ends(verdicts.VerdictsTest):
         "children daemon": "Valgrind sees the end of the process that daemon() leaves, and counts blocks in each",
     }
 
-    def check_end(self, how, **more):
-        return self.check("ends", how, ways=[verdicts.AT_EXIT], **more)
+    def check_end(self, how, ways=(verdicts.AT_EXIT, verdicts.SAMPLED), **more):
+        return self.check("ends", how, ways=ways, **more)
 
     def test_return(self):
         self.check_end("return")
@@ -39,7 +39,7 @@ class Ends(verdicts.VerdictsTest):
     def test_killed(self):
         """No verdict."""
         for how, status in (("abort", -6), ("kill", -9)):
-            self.check_end(how, with_valgrind=False, expected_status=status)
+            self.check_end(how, ways=[verdicts.AT_EXIT], with_valgrind=False, expected_status=status)
 
     def test_fork(self):
         self.check("children", "fork")
@@ -54,7 +54,7 @@ class Ends(verdicts.VerdictsTest):
         self.check("children", "daemon")
 
     def test_destructors(self):
-        self.check("destructors", ways=[verdicts.AT_EXIT])
+        self.check("destructors", ways=[verdicts.AT_EXIT, verdicts.SAMPLED])
 
 
 if __name__ == "__main__":

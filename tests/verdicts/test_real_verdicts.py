@@ -19,7 +19,7 @@ import real_programs
 import redis
 from seep_test import LONG, PRELOAD, RegionTest, clean_environment, needs
 
-VALGRIND = [*verdicts.VALGRIND, "--read-inline-info=no", "--child-silent-after-fork=yes"]
+VALGRIND = [*verdicts.VALGRIND, "--leak-check-heuristics=all", "--read-inline-info=no", "--child-silent-after-fork=yes"]
 # jemalloc's, too: Debian's redis-server is linked with it.
 VALGRIND_ANY_ALLOCATOR = [*VALGRIND, "--soname-synonyms=somalloc=*jemalloc*"]
 # What does not fit into the time of a normal run.

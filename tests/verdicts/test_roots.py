@@ -10,7 +10,7 @@ class Roots(verdicts.VerdictsTest):
     valgrind_differs = {
         "module_data": READ_ONLY,
         "mappings": READ_ONLY,
-        "thread_locals": "a thread points into the middle of its table of dynamic TLS, which is a block of the loader's",
+        "thread_locals": "a thread points into the middle of its table of dynamic TLS, a block of the loader's",
         "registers": "Valgrind does not look into vector registers",
         "kernel_held": "Valgrind does not ask the kernel",
         "regions": "LeakSanitizer's functions are not there",
