@@ -138,7 +138,8 @@ bool ThreadStacks::may_be_awaited() const noexcept {
 }
 
 // Downwards from the mapping's end, since stacks without guard pages between them are one mapping.
-bool ThreadStacks::add_ended(const Mapping& mapping, RangeSet& live, RangeSet& stale) noexcept {
+bool ThreadStacks::add_ended(const Mapping& mapping, RangeSet& live, RangeSet& stale,
+                             GrowingArray<uint64_t>& words) noexcept {
   uint64_t end = mapping.end;
   while (end > mapping.start) {
     const uint64_t address = find_control_block(end, mapping.start);
@@ -146,6 +147,8 @@ bool ThreadStacks::add_ended(const Mapping& mapping, RangeSet& live, RangeSet& s
     if (address == 0 || !find_stack(stack) || stack.end != end) return true;
     if (!is_live(address) && static_cast<int32_t>(half_word(block_.words, tid_offset_)) <= 0) {
       ++ended_stacks_;
+      // Kept for the next thread that gets this stack.
+      if (!words.add(block_.words[kControlBlockDtv / kWord] - kDtvOffset)) return false;
       const uint64_t stale_end = may_be_awaited() ? address : end;
       if (!stale.add(stack.start, stale_end) || !live.add(stale_end, end)) return false;
     }
@@ -162,7 +165,7 @@ bool ThreadStacks::find(RangeSet& live, RangeSet& stale, GrowingArray<uint64_t>&
   if (tid_offset_ == 0) return true;
   for (const Mapping& mapping : mappings_) {
     const bool may_be_stack = mapping.kind == MappingKind::kAnonymous && mapping.readable && mapping.writable;
-    if (may_be_stack && !mapping.is_main_stack && !add_ended(mapping, live, stale)) return false;
+    if (may_be_stack && !mapping.is_main_stack && !add_ended(mapping, live, stale, words)) return false;
   }
   return true;
 }

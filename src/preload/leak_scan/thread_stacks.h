@@ -36,7 +36,8 @@ class ThreadStacks {
       : threads_(threads), thread_count_(thread_count), mappings_(mappings) {}
 
   // Adds to `live` the live part of each thread's stack with all that lies at its high end, to `stale` the rest of it
-  // and the stacks that glibc keeps of threads that have ended, to `words` the starts of the DTVs. False: no memory.
+  // and the stacks that glibc keeps of threads that have ended, to `words` the starts of the DTVs of both. False: no
+  // memory.
   [[nodiscard]] bool find(RangeSet& live, RangeSet& stale, GrowingArray<uint64_t>& words) noexcept;
 
   [[nodiscard]] uint32_t unknown_stacks() const noexcept { return unknown_stacks_; }  // Of live threads.
@@ -58,7 +59,8 @@ class ThreadStacks {
   void find_tid_offset() noexcept;
   [[nodiscard]] bool add_live(const LiveThread& thread, RangeSet& live, RangeSet& stale,
                               GrowingArray<uint64_t>& words) noexcept;
-  [[nodiscard]] bool add_ended(const Mapping& mapping, RangeSet& live, RangeSet& stale) noexcept;
+  [[nodiscard]] bool add_ended(const Mapping& mapping, RangeSet& live, RangeSet& stale,
+                               GrowingArray<uint64_t>& words) noexcept;
   [[nodiscard]] uint64_t find_control_block(uint64_t end, uint64_t low) noexcept;
   [[nodiscard]] bool may_be_awaited() const noexcept;
 
