@@ -52,7 +52,7 @@ bool every_block_is_judged(const Profile& profile);
 std::string no_verdict(const Profile& profile);
 
 // What scans of a process may have overlooked, a kind each: in words, or nothing.
-std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans();
+std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans(const Profile& profile);
 
 // A headline of figures, then the stack.
 void write_site(const TextReport& report, size_t index);

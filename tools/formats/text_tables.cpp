@@ -130,7 +130,7 @@ std::vector<std::string> unseen_in(const Profile& profile) {
   add(unseen, coverage.unreadable_streams, "problem", " in reading the streams");
   add_processes(unseen, profile, ": the same", lost_tail);
   add_unjudged(unseen, profile);
-  for (const auto overlooked : unseen_by_scans()) add_processes(unseen, profile, ": the same", overlooked);
+  for (const auto overlooked : unseen_by_scans(profile)) add_processes(unseen, profile, ": the same", overlooked);
   add(unseen, profile.unknown_suppressions, "line",
       " of the program's own suppressions: not of LeakSanitizer's format");
   add_processes(unseen, profile, ": not observed", [](const ProcessSummary& process) {

@@ -28,14 +28,17 @@ std::vector<const ProcessSummary*> judged_processes(const Profile& profile) {
   return judged;
 }
 
-bool is_at_exit(const ProcessSummary& process) { return process.scan->trigger() == proto::Scan::EXIT; }
+// No process is judged by a scan before its end.
+bool are_all_at_exit(const Profile& profile) {
+  return std::all_of(profile.processes.begin(), profile.processes.end(), [](const ProcessSummary& process) {
+    return !process.scan || process.scan->trigger() == proto::Scan::EXIT;
+  });
+}
 
 // "at exit", or when else the scans were.
 std::string moment_of_scans(const Profile& profile) {
+  if (are_all_at_exit(profile)) return "at exit";
   const auto judged = judged_processes(profile);
-  if (std::all_of(judged.begin(), judged.end(), [](const auto* process) { return is_at_exit(*process); })) {
-    return "at exit";
-  }
   if (judged.size() > 1) return "at the last leak scans";
   return "at the leak scan, " + human_duration(judged.front()->scan->time_ns()) + " after the start";
 }
@@ -183,12 +186,12 @@ void write_how_sure(const TextReport& report) {
         "apart from encoded, unaligned or kernel-held pointers; what else is leaked stays live, so this is a lower "
         "bound.\n";
   } else {
-    report.output += "Exact: every byte of every recorded allocation is counted, and every block has a verdict.\n";
+    const bool all = every_block_is_judged(profile) && are_all_at_exit(profile);
+    report.output += "Exact: every byte of every recorded allocation is counted";
+    report.output += all ? ", and every block has a verdict.\n" : ".\n";
   }
   report.output += how_found(profile) + "\n";
-  const bool all_at_exit = std::all_of(profile.processes.begin(), profile.processes.end(),
-                                       [](const auto& process) { return !process.scan || is_at_exit(process); });
-  if (!all_at_exit) report.output += "What was allocated or freed after a scan is not in its verdicts.\n";
+  if (!are_all_at_exit(profile)) report.output += "What was allocated or freed after a scan is not in its verdicts.\n";
   report.output += '\n';
 }
 
@@ -218,6 +221,13 @@ std::string joined(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
   return text;
+}
+
+// Of several processes: the headline does not say when it was.
+std::string since_scan(const ProcessSummary& process) {
+  if (!process.scan || process.scan->trigger() == proto::Scan::EXIT) return {};
+  return "what it allocated or freed after its leak scan, " + human_duration(process.scan->time_ns()) +
+         " after its start, has no verdict";
 }
 
 // Where a leak may be none.
@@ -277,6 +287,9 @@ std::string no_verdict(const Profile& profile) {
                     : "No leak scan ran: live is not yet leaked.";
 }
 
-std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans() { return {failed, hidden_pointers, coarse}; }
+std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans(const Profile& profile) {
+  if (profile.processes.size() == 1) return {failed, hidden_pointers, coarse};
+  return {failed, since_scan, hidden_pointers, coarse};
+}
 
 }  // namespace seep

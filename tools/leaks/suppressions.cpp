@@ -68,15 +68,23 @@ void Suppressions::add_line(std::string_view line) {
   }
 }
 
-const std::string* Suppressions::match(const Stack& stack) const {
-  for (const Pattern& pattern : patterns_) {
-    const auto matches = [&pattern](const Frame* frame) {
-      return (frame->named && pattern.matches(frame->function)) || pattern.matches(frame->file) ||
-             pattern.matches(frame->module);
-    };
-    if (std::any_of(stack.begin(), stack.end(), matches)) return &pattern.text();
+size_t Suppressions::first_match(const Frame& frame) const {
+  const auto matches = [&frame](const Pattern& pattern) {
+    return (frame.named && pattern.matches(frame.function)) || pattern.matches(frame.file) ||
+           pattern.matches(frame.module);
+  };
+  const auto found = std::find_if(patterns_.begin(), patterns_.end(), matches);
+  return found == patterns_.end() ? kNone : static_cast<size_t>(found - patterns_.begin());
+}
+
+const std::string* Suppressions::match(const Stack& stack) {
+  size_t first = kNone;
+  for (const Frame* frame : stack) {
+    const auto [known, is_new] = first_match_.try_emplace(frame, kNone);
+    if (is_new) known->second = first_match(*frame);
+    first = std::min(first, known->second);
   }
-  return nullptr;
+  return first == kNone ? nullptr : &patterns_[first].text();
 }
 
 }  // namespace seep

@@ -2,11 +2,13 @@
 // Leaks that somebody knows of and does not want to hear about, in LeakSanitizer's format: a line each, `leak:PATTERN`.
 // A pattern matches a stack of which it matches the function, source file or module of any frame: anywhere in the name,
 // unless `^` ties it to its begin or `$` to its end; `*` stands for any characters. Lines that are empty or begin with
-// `#` say nothing. Pure; any thread once it is made.
+// `#` say nothing. One thread.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstddef>
-#include <optional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +24,9 @@ class Suppressions {
   explicit Suppressions(std::string_view text);
 
   bool empty() const { return patterns_.empty(); }
-  // The first pattern that matches the stack, as it was written; null where none does.
-  const std::string* match(const Stack& stack) const;
+  // The first pattern that matches the stack, as it was written; null where none does. Stacks share frames: each is
+  // looked at once, and known by its address, so they must outlive this.
+  const std::string* match(const Stack& stack);
 
   // Lines that are none of this format, and suppress nothing.
   size_t unknown_lines() const { return unknown_lines_; }
@@ -42,9 +45,13 @@ class Suppressions {
     bool at_end_ = false;              // and the last one ends it.
   };
 
+  static constexpr size_t kNone = std::numeric_limits<size_t>::max();
+
   void add_line(std::string_view line);
+  size_t first_match(const Frame& frame) const;
 
   std::vector<Pattern> patterns_;
+  absl::flat_hash_map<const Frame*, size_t> first_match_;  // An index, or none.
   size_t unknown_lines_ = 0;
 };
 

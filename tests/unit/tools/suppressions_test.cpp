@@ -71,7 +71,7 @@ TEST(Suppressions, DoNotMatchMadeUpNames) {
 }
 
 TEST(Suppressions, AreLinesWithComments) {
-  const Suppressions suppressions("# known\n\n  leak:first  \r\n\tleak:^second$\n#leak:third\nleak:fourth");
+  Suppressions suppressions("# known\n\n  leak:first  \r\n\tleak:^second$\n#leak:third\nleak:fourth");
   const Frame first = frame_of("first"), second = frame_of("second"), third = frame_of("third"),
               fourth = frame_of("fourth");
   ASSERT_NE(suppressions.match({&first}), nullptr);
@@ -85,7 +85,7 @@ TEST(Suppressions, AreLinesWithComments) {
 
 TEST(Suppressions, OfOtherKindsSuppressNothingAndAreCounted) {
   const Frame frame = frame_of("first");
-  const Suppressions suppressions("race:first\nleak:\nfirst\nleak first\n");
+  Suppressions suppressions("race:first\nleak:\nfirst\nleak first\n");
   EXPECT_EQ(suppressions.match({&frame}), nullptr);
   EXPECT_EQ(suppressions.unknown_lines(), 4u);
 }

@@ -175,6 +175,7 @@ TEST(Verdicts, OfSeveralProcessesAddUpAndTheUnjudgedStaysLive) {
   const std::string text = text_of(profile);
   EXPECT_TRUE(contains(text, "not judged")) << text;
   EXPECT_TRUE(contains(text, "1 process without a leak scan: what was live there is not yet leaked")) << text;
+  EXPECT_FALSE(contains(text, "every block has a verdict")) << text;
 }
 
 TEST(Verdicts, ScansAreInTheJson) {
@@ -449,6 +450,19 @@ TEST(VerdictText, OfAScanBeforeTheEndSaysWhenItWas) {
   EXPECT_TRUE(contains(text, "Leaked at the leak scan, 12 s after the start: 533 bytes")) << text;
   EXPECT_TRUE(contains(text, "in a copy of the process")) << text;
   EXPECT_TRUE(contains(text, "What was allocated or freed after a scan is not in its verdicts.")) << text;
+}
+
+TEST(VerdictText, OfSeveralProcessesSaysWhoseScanWasBeforeTheEnd) {
+  Messages requested = leaking_recording();
+  requested[0].mutable_header()->set_pid(1002);
+  *last_snapshot(requested).mutable_scan() = scan_of(proto::Scan::REQUEST, 12 * kSecond);
+  const std::string text = text_of(profile_of({leaking_recording(), requested}));
+  EXPECT_TRUE(contains(text, "Leaked at the last leak scans: 1,066 bytes")) << text;
+  EXPECT_TRUE(
+      contains(text, "process 1002, server: what it allocated or freed after its leak scan, 12 s after its start"))
+      << text;
+  EXPECT_FALSE(contains(text, "every block has a verdict")) << text;
+  EXPECT_TRUE(contains(text, "The leak scans of 2 processes searched 6.00 MiB")) << text;
 }
 
 // Leaked at the scan, and freed since: no more live, and still worth telling.
