@@ -20,7 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import real_programs  # noqa: E402
 import redis  # noqa: E402
 import tools  # noqa: E402
-from tools import EMPTY, EXACT, FORWARD, HEAPTRACK, HEAPTRACK_ALONE, NOTHING, SAMPLED  # noqa: E402
+from tools import (EMPTY, EXACT, EXACT_ON_REQUEST, FORWARD, HEAPTRACK, HEAPTRACK_ALONE,  # noqa: E402
+                   LEAK_SANITIZER, NOTHING, SAMPLED)
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **real_programs.REPRODUCIBLE}
 SIZES = {"sqlite3": {"rows": 200_000}, "python3": {"items": 150_000}, "perl": {"items": 400_000},
@@ -233,7 +234,72 @@ def server(bench):
     return table(["redis-server (jemalloc), ratio of time per request", "20 clients"], rows)
 
 
-SECTIONS = {"pairs": pairs, "programs": programs, "server": server, "startup": startup}
+HEAP_BYTES = {"0.1 GB": 100_000_000, "1 GB": 1_000_000_000, "4 GB": 4_000_000_000}
+CHECKS = 5  # That a process makes of one heap.
+
+
+def available_bytes():
+    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def pause(bench):
+    """How long a leak check keeps other threads from running, beside a clone of the process that does nothing."""
+    program = tools.BUILD / "tests/bench/pause"
+    compared = {NOTHING: program, EXACT_ON_REQUEST: program, SAMPLED: program,
+                LEAK_SANITIZER: program.with_name("pause_lsan")}
+    heaps = [name for name, size in HEAP_BYTES.items() if size * 1.5 < available_bytes()]
+    for _ in range(bench.runs):
+        for heap in heaps:
+            for tool, command in compared.items():
+                checks(bench, tool, heap, [command, HEAP_BYTES[heap], CHECKS])
+    return pause_table(bench, heaps)
+
+
+def checks(bench, tool, heap, command):
+    out = bench.out()
+    said = subprocess.run([str(word) for word in command], env=tool.with_environment(ENVIRONMENT, out),
+                          capture_output=True, text=True, check=False)
+    lines = said.stdout.splitlines()
+    if said.returncode != 0 or len(lines) != CHECKS:
+        sys.exit(f"bench: {command[0]} under {tool.name} ended with {said.returncode}:\n{said.stderr}")
+    for line in lines:
+        took_ns, gap_ns, idle_ns = map(int, line.split())
+        bench.add(f"{heap} took", tool, took_ns)
+        bench.add(f"{heap} gap", tool, gap_ns)
+        bench.add(f"{heap} idle", NOTHING, idle_ns)
+    if tool in (EXACT_ON_REQUEST, SAMPLED):
+        reported = subprocess.run([str(tools.SEEP), "report", "--format", "json", str(out)], capture_output=True,
+                                  check=True)
+        scan = json.loads(reported.stdout)["processes"][0]["scan"]
+        if not scan["in_copy"]:
+            sys.exit(f"bench: the scan under {tool.name} was not made in a copy: {scan}")
+        bench.add(f"{heap} searched", tool, scan["searched_bytes"] / (scan["duration_ns"] - scan["pause_ns"]))
+
+
+def pause_table(bench, heaps):
+    """The clone's row is its caller's time in the call: other threads go on meanwhile."""
+    def row(name, key, tool, scale, form):
+        cells = []
+        for heap in heaps:
+            value, clone = bench.median(f"{heap} {key}", tool), bench.median(f"{heap} took", NOTHING)
+            cells.append(form.format(value / scale, value / clone))
+        return [name, *cells]
+
+    rows = [row("the clone alone", "took", NOTHING, 1e6, "{:.1f} ms")]
+    for tool in (EXACT_ON_REQUEST, SAMPLED, LEAK_SANITIZER):
+        rows.append(row(f"{tool.name}: others stand still", "gap", tool, 1e6, "{:.1f} ms ({:.1f})"))
+    rows.append(row("the longest gap when nothing is done", "idle", NOTHING, 1e6, "{:.1f} ms"))
+    for tool in (EXACT_ON_REQUEST, SAMPLED, LEAK_SANITIZER):
+        rows.append(row(f"{tool.name}: until the verdict", "took", tool, 1e9, "{:.2f} s"))
+    for tool in (EXACT_ON_REQUEST, SAMPLED):
+        rows.append(row(f"{tool.name}: searched", "searched", tool, 1, "{:.2f} GB/s"))
+    return table(["a leak check of a heap of (ratio to the clone)", *heaps], rows)
+
+
+SECTIONS = {"pairs": pairs, "programs": programs, "server": server, "startup": startup, "pause": pause}
 
 
 def main():

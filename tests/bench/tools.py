@@ -12,7 +12,7 @@ SEEP = BUILD / "tools/seep"
 HEAPTRACK_PRELOAD = pathlib.Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Tool:
     """A way to run a command: a prefix, and more environment; `{out}` stands for the recording's path."""
     name: str
@@ -37,6 +37,9 @@ FORWARD = preloaded("bare forwarding", BUILD / "tests/bench/forward.so")
 SAMPLED = preloaded("seep, sampled (512 KiB)", BUILD / "src/preload/libseep.so",
                     SEEP_OPTIONS="sample=512k:out={out}/%e.%p.seep")
 EXACT = preloaded("seep, exact", BUILD / "src/preload/libseep.so", SEEP_OPTIONS="sample=1:out={out}/%e.%p.seep")
+EXACT_ON_REQUEST = preloaded("seep, exact", BUILD / "src/preload/libseep.so",
+                             SEEP_OPTIONS="sample=1:scan=request:out={out}/%e.%p.seep")
+LEAK_SANITIZER = Tool("LeakSanitizer")  # It is linked with.
 # As a user runs it; and its preload alone, where only the process itself is to be measured.
 HEAPTRACK = Tool("heaptrack (exact)", prefix=("heaptrack", "-o", "{out}/heaptrack"))
 HEAPTRACK_ALONE = preloaded("heaptrack (exact)", HEAPTRACK_PRELOAD, DUMP_HEAPTRACK_OUTPUT="{out}/heaptrack.raw")
