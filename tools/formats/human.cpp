@@ -120,6 +120,10 @@ std::string described_blocks(const Measure& blocks) {
   return absl::StrFormat("about %s (%s to %s)", value, human_count(low), human_count(high));
 }
 
+std::string described(const BlocksAndBytes& sum) {
+  return described_bytes(sum.bytes) + " in " + described_blocks(sum.blocks);
+}
+
 std::string described_growth_of_bytes(const Change& bytes) {
   const std::string value = signed_bytes(bytes.value);
   if (!bytes.interval) return value;

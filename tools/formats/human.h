@@ -26,6 +26,7 @@ std::string human_share(double part, double whole);         // "68.2 %"
 // Exact: "12,345 bytes (12.1 KiB)" or "12,345 blocks"; sampled: "about 11.8 MiB (95 %: 10.2 MiB to 13.6 MiB)".
 std::string described_bytes(const Measure& bytes);
 std::string described_blocks(const Measure& blocks);
+std::string described(const BlocksAndBytes& sum);  // "1,000 bytes in 10 blocks"
 
 // With their sign. Exact: "+118 MiB", "-3 blocks"; sampled: "about +118 MiB (95 %: +102 MiB to +136 MiB)".
 std::string described_growth_of_bytes(const Change& bytes);

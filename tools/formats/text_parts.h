@@ -45,7 +45,7 @@ std::string table_cell(const Measure& measure, bool sampled);
 // Where a leak scan ran: is anything leaked, how much, and how that was found out.
 void write_verdicts(const TextReport& report);
 
-// Every process that still held blocks had a leak scan.
+// Every process that still held blocks had a leak scan; but where another program replaced one, nothing is left.
 bool every_block_is_judged(const Profile& profile);
 
 // Where none gave a verdict: that, and what it means.

@@ -148,14 +148,10 @@ Figure figure_of(const Site& site, const Profile& profile) {
   return {"live: ", all, live};
 }
 
-std::string amount(const BlocksAndBytes& sum) {
-  return described_bytes(sum.bytes) + " in " + described_blocks(sum.blocks);
-}
-
 // ", and holds 1,200 bytes (1.17 KiB) in 30 blocks more".
 std::string held_by(const Site& site) {
   if (!site.is_leak() || site.judgement.held.blocks.value() <= 0) return {};
-  return ", and holds " + amount(site.judgement.held) + " more";
+  return ", and holds " + described(site.judgement.held) + " more";
 }
 
 // The other verdicts that blocks of the site have, besides that of its headline.
@@ -165,7 +161,7 @@ std::string other_verdicts(const Site& site) {
   std::string text;
   const auto add = [&](Verdict verdict, const BlocksAndBytes& sum, const char* word) {
     if (verdict == worst || sum.blocks.value() <= 0) return;
-    text += (text.empty() ? "besides " : ", ") + amount(sum) + " " + word;
+    text += (text.empty() ? "besides " : ", ") + described(sum) + " " + word;
   };
   add(Verdict::kIndirect, judgement.indirect, "indirect");
   add(Verdict::kPossible, judgement.possible, "possible");

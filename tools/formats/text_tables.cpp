@@ -105,7 +105,7 @@ void add_unjudged(std::vector<std::string>& lines, const Profile& profile) {
   if (!profile.judged()) return;
   uint64_t unjudged = 0;
   for (const ProcessSummary& process : profile.processes) {
-    const bool ran_none = process.observed && !process.scan && !process.failed_scan;
+    const bool ran_none = process.observed && !process.scan && !process.failed_scan && process.ended != Ended::kExec;
     unjudged += ran_none && process.activity.live.blocks.value() > 0 ? 1 : 0;
   }
   add(lines, unjudged, "process", " without a leak scan: what was live there is not yet leaked");

@@ -70,9 +70,8 @@ void write_leaked(const TextReport& report) {
   }
   report.output += ".\n";
   if (profile.inherited_leaks.blocks.value() > 0) {
-    absl::StrAppendFormat(&report.output, "Of it %s in %s hang from lost blocks that a process inherited.\n",
-                          described_bytes(profile.inherited_leaks.bytes),
-                          described_blocks(profile.inherited_leaks.blocks));
+    absl::StrAppendFormat(&report.output, "Of it %s hang from lost blocks that a process inherited.\n",
+                          described(profile.inherited_leaks));
   }
 }
 
@@ -81,8 +80,7 @@ void write_no_leak(const TextReport& report) {
   const Profile& profile = report.profile;
   const BlocksAndBytes& possible = profile.judgement.possible;
   const std::string when = moment_of_scans(profile);
-  const std::string live =
-      described_bytes(profile.totals.live.bytes) + " in " + described_blocks(profile.totals.live.blocks);
+  const std::string live = described(profile.totals.live);
   if (profile.sampled) {
     absl::StrAppendFormat(&report.output, "%sNo leak is proved %s%s, of %s still live.\n", report.style.bold, when,
                           report.style.plain, live);
@@ -98,7 +96,7 @@ void write_no_leak(const TextReport& report) {
                           report.style.bold, when, report.style.plain, live);
   } else {
     absl::StrAppendFormat(&report.output, "%sNo leak %s%s: the program can still get at all that is live, %s.\n",
-                          report.style.bold, when, report.style.plain, live);
+                          report.style.bold, when, report.style.plain, described(profile.judgement.reachable));
   }
 }
 
@@ -108,10 +106,9 @@ void write_suppressed(const TextReport& report) {
   const auto sites = std::count_if(profile.sites.begin(), profile.sites.end(),
                                    [](const Site& site) { return !site.suppressed_by.empty(); });
   absl::StrAppendFormat(&report.output,
-                        "Not counted as leaked: %s in %s, from %s that the program itself suppresses "
+                        "Not counted as leaked: %s, from %s that the program itself suppresses "
                         "(__lsan_default_suppressions).\n",
-                        described_bytes(profile.suppressed.bytes), described_blocks(profile.suppressed.blocks),
-                        human_count(static_cast<uint64_t>(sites), "site"));
+                        described(profile.suppressed), human_count(static_cast<uint64_t>(sites), "site"));
 }
 
 TextRow class_row(const char* name, const BlocksAndBytes& sum, bool sampled) {
@@ -122,9 +119,9 @@ TextRow class_row(const char* name, const BlocksAndBytes& sum, bool sampled) {
 void write_classes(const TextReport& report) {
   const Profile& profile = report.profile;
   const Judgement& judgement = profile.judgement;
-  BlocksAndBytes unjudged;
+  BlocksAndBytes unjudged, replaced;
   for (const ProcessSummary& process : profile.processes) {
-    if (!process.scan) unjudged += process.activity.live;
+    if (!process.scan) (process.ended == Ended::kExec ? replaced : unjudged) += process.activity.live;
   }
   const bool sampled = profile.sampled;
   std::vector<TextRow> rows = {{"Verdict", "bytes", "blocks"}};
@@ -141,6 +138,7 @@ void write_classes(const TextReport& report) {
     add("reachable", judgement.reachable, "the program can still get at it");
   }
   if (unjudged.blocks.value() > 0) add("not judged", unjudged, "in processes without a leak scan");
+  if (replaced.blocks.value() > 0) add("gone at exec", replaced, "in processes that another program replaced");
   add("all live", profile.totals.live, "");
   write_table(report, rows, meanings);
   report.output += '\n';
@@ -263,7 +261,8 @@ std::string coarse(const ProcessSummary& process) {
 
 bool every_block_is_judged(const Profile& profile) {
   return std::all_of(profile.processes.begin(), profile.processes.end(), [](const ProcessSummary& process) {
-    return !process.observed || process.scan || process.activity.live.blocks.value() == 0;
+    const bool needs_none = process.ended == Ended::kExec || process.activity.live.blocks.value() == 0;
+    return !process.observed || process.scan || needs_none;
   });
 }
 

@@ -144,7 +144,8 @@ std::optional<FreedFrom> SiteMerger::mostly_freed_from(const SiteUnderWay& under
   std::map<uint64_t, SiteUnderWay::Freeing> places;  // By fingerprint, so that of equals it is the same each time.
   for (const SiteUnderWay::Freeing& freeing : under_way.freeings) {
     SiteUnderWay::Freeing& place =
-        places.try_emplace(fingerprint_of(stack_of(freeing.stack)), freeing.stack, 0).first->second;
+        places.try_emplace(fingerprint_of(stack_of(freeing.stack)), SiteUnderWay::Freeing{freeing.stack, 0})
+            .first->second;
     place.frees_seen += freeing.frees_seen;
   }
   const auto most = std::max_element(places.begin(), places.end(), [](const auto& left, const auto& right) {

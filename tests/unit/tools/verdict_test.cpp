@@ -452,6 +452,18 @@ TEST(VerdictText, OfAScanBeforeTheEndSaysWhenItWas) {
   EXPECT_TRUE(contains(text, "What was allocated or freed after a scan is not in its verdicts.")) << text;
 }
 
+TEST(VerdictText, OfAProcessThatWasReplacedNothingIsMissing) {
+  Messages replaced = small_recording();
+  replaced.back().mutable_end()->set_how(proto::End::EXEC);
+  const Profile profile = profile_of({replaced, tidy_recording()});
+  EXPECT_EQ(json_of(profile)["coverage"]["unjudged_processes"], 0);
+  const std::string text = text_of(profile);
+  EXPECT_TRUE(contains(text, "No leak at exit: the program can still get at")) << text;
+  EXPECT_TRUE(contains(text, "gone at exec")) << text;
+  EXPECT_TRUE(contains(text, "Nothing was missed")) << text;
+  EXPECT_FALSE(contains(text, "not judged")) << text;
+}
+
 TEST(VerdictText, OfSeveralProcessesSaysWhoseScanWasBeforeTheEnd) {
   Messages requested = leaking_recording();
   requested[0].mutable_header()->set_pid(1002);
