@@ -70,6 +70,7 @@ SITE static void lost(void) { blank(123); }
 
 int main(void) {
   must(pthread_key_create(&key, NULL) == 0, "pthread_key_create");
+  lost();  // First: a block that lies where another was before has its address in main's frame.
   for (int i = 0; i < kJoiners; ++i) begin(joins);
   for (int i = 0; i < kRelays; ++i) {
     struct baton* volatile baton = make_baton();
@@ -79,7 +80,6 @@ int main(void) {
     must(pthread_create(&thread, NULL, carries, (void*)baton) == 0, "pthread_create");
     pthread_detach(thread);
   }
-  lost();
   while (atomic_load(&hand_overs) < 3000) sched_yield();
   tell_alive("make_baton");
   tell_alive("make_load");
