@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The host maps memory itself: what stands there is the program's, and no heap, whatever was at that address before
-// (leak_scan/heap_pages.h). An allocator other than glibc's comes this way, too; what it hands out becomes heap when it
-// is recorded. And the host says what a copy of the process is not to have (leak_scan/fork_memory.h).
+// (leak_scan/heap_pages.h); unless it is an allocator's (allocator_mappings.h), which comes this way, too. And the host
+// says what a copy of the process is not to have (leak_scan/fork_memory.h).
 //
 // Not seen: what is mapped by syscall(2) or an instruction of the program's own; what libc maps for itself, which the
 // scan is told otherwise (stacks, libraries) or which is glibc's heap.
@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/allocator_mappings.h"
 #include "preload/leak_scan/fork_memory.h"
 #include "preload/next_allocator.h"
 #include "preload/recording.h"
@@ -82,11 +83,18 @@ int call_itself(long number, long a, long b, long c) {
 
 // ---- What we make of it.
 
+bool is_heap_of(const void* caller) {
+  using seep::recording;
+  return recording.state.load(std::memory_order_acquire) == seep::Recording::kOn && recording.options.exact() &&
+         seep::is_in_known_allocator(caller);
+}
+
 // Mapped and known to nobody else yet.
-void* mapped(void* start, size_t bytes) {
+void* mapped(void* start, size_t bytes, const void* caller) {
   if (start == MAP_FAILED) return start;
   const auto address = reinterpret_cast<uintptr_t>(start);
-  seep::recording.heap_pages.forget(address, bytes);
+  if (is_heap_of(caller)) seep::recording.heap_pages.add(address, bytes);
+  else seep::recording.heap_pages.forget(address, bytes);
   fork_memory.forget(ForkMemory::kBoth, address, bytes);
   return start;
 }
@@ -101,12 +109,12 @@ size_t mapped_bytes(size_t bytes, int flags) {
 }
 
 template <typename Call>
-void* with_move(uintptr_t old, size_t old_bytes, size_t bytes, bool old_stays, Call call) {
+void* with_move(uintptr_t old, size_t old_bytes, size_t bytes, bool old_stays, const void* caller, Call call) {
   const ForkMemory::Kinds kinds = fork_memory.kinds_in(old, old_bytes == 0 ? 1 : old_bytes);
-  if (__builtin_expect(kinds == 0, true)) return mapped(call(), bytes);
+  if (__builtin_expect(kinds == 0, true)) return mapped(call(), bytes, caller);
   fork_memory.begin_move();
   if (!old_stays) fork_memory.forget(ForkMemory::kBoth, old, old_bytes);
-  void* start = mapped(call(), bytes);
+  void* start = mapped(call(), bytes, caller);
   if (start == MAP_FAILED) fork_memory.note(kinds, old, old_bytes);
   else fork_memory.note(kinds, reinterpret_cast<uintptr_t>(start), bytes);
   fork_memory.end_move();
@@ -161,13 +169,15 @@ SEEP_HOOK void* host_shmat(int, const void*, int) __asm__("shmat");
 void* host_mmap(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) {
   MapFunction next = next_of(next_calls.map);
   if (next == nullptr) next = map_itself;
-  return mapped(next(address, bytes, protection, flags, fd, offset), mapped_bytes(bytes, flags));
+  return mapped(next(address, bytes, protection, flags, fd, offset), mapped_bytes(bytes, flags),
+                __builtin_return_address(0));
 }
 
 void* host_mmap64(void* address, size_t bytes, int protection, int flags, int fd, off_t offset) {
   MapFunction next = next_of(next_calls.map64);
   if (next == nullptr) next = map_itself;
-  return mapped(next(address, bytes, protection, flags, fd, offset), mapped_bytes(bytes, flags));
+  return mapped(next(address, bytes, protection, flags, fd, offset), mapped_bytes(bytes, flags),
+                __builtin_return_address(0));
 }
 
 void* host_mremap(void* old, size_t old_bytes, size_t bytes, int flags, void* address) {
@@ -177,7 +187,8 @@ void* host_mremap(void* old, size_t old_bytes, size_t bytes, int flags, void* ad
   constexpr int kDontUnmap = 4;  // MREMAP_DONTUNMAP
   const bool old_stays = old_bytes == 0 || (flags & kDontUnmap) != 0;
   seep::recording.heap_pages.forget(start, old_bytes);
-  return with_move(start, old_bytes, bytes, old_stays, [=] { return next(old, old_bytes, bytes, flags, address); });
+  return with_move(start, old_bytes, bytes, old_stays, __builtin_return_address(0),
+                   [=] { return next(old, old_bytes, bytes, flags, address); });
 }
 
 // Forgotten before: behind the call another thread may have mapped something there. If it fails nothing is lost: pages
@@ -210,5 +221,5 @@ void* host_shmat(int id, const void* address, int flags) {
   if (start == MAP_FAILED || seep::system_call(SYS_shmctl, id, IPC_STAT, seep::sys::as_long(&segment)) != 0) {
     return start;
   }
-  return mapped(start, segment.shm_segsz);
+  return mapped(start, segment.shm_segsz, __builtin_return_address(0));
 }

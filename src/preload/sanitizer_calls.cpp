@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "preload/symbol_tables.h"
+
 // Those that check for leaks. Bound by the loader to the runtime's, or to nothing.
 extern "C" {
 __attribute__((weak)) void __asan_init();
@@ -17,24 +19,6 @@ __attribute__((weak)) void __lsan_init();
 
 namespace seep {
 namespace {
-
-// Of one object: the tables that its dynamic section points at.
-struct SymbolTables {
-  const ElfW(Sym) * symbols = nullptr;
-  const char* names = nullptr;
-  const uint32_t* hashes = nullptr;  // DT_GNU_HASH
-};
-
-SymbolTables tables_of(const link_map& object) {
-  SymbolTables tables;
-  for (const ElfW(Dyn)* entry = object.l_ld; entry->d_tag != DT_NULL; ++entry) {
-    const void* table = reinterpret_cast<const void*>(entry->d_un.d_ptr);  // The loader has added the load bias.
-    if (entry->d_tag == DT_SYMTAB) tables.symbols = static_cast<const ElfW(Sym)*>(table);
-    if (entry->d_tag == DT_STRTAB) tables.names = static_cast<const char*>(table);
-    if (entry->d_tag == DT_GNU_HASH) tables.hashes = static_cast<const uint32_t*>(table);
-  }
-  return tables;
-}
 
 bool is_same(const char* a, const char* b) {
   while (*a != '\0' && *a == *b) ++a, ++b;
@@ -47,10 +31,9 @@ uint32_t gnu_hash(const char* name) {
   return hash;
 }
 
-// The table: how many buckets, the first symbol that is in it, how many words of a Bloom filter, its shift; the filter,
-// the buckets, and of each symbol its hash, whose lowest bit is set in the last one of a bucket.
-const ElfW(Sym) * find_symbol(const SymbolTables& tables, const char* name) {
-  if (tables.symbols == nullptr || tables.names == nullptr || tables.hashes == nullptr) return nullptr;
+// Of a symbol's hash in the table the lowest bit is set where it is the last one of its bucket.
+const Symbol* find_symbol(const SymbolTables& tables, const char* name) {
+  if (!tables.complete()) return nullptr;
   constexpr unsigned kHeaderWords = 4, kWordsOfFilterWord = sizeof(ElfW(Addr)) / sizeof(uint32_t);
   const uint32_t bucket_count = tables.hashes[0], first = tables.hashes[1];
   const uint32_t* buckets = tables.hashes + kHeaderWords + tables.hashes[2] * kWordsOfFilterWord;
@@ -60,7 +43,7 @@ const ElfW(Sym) * find_symbol(const SymbolTables& tables, const char* name) {
   if (index < first) return nullptr;
   for (;; ++index) {
     const uint32_t hash = hashes[index - first];
-    const ElfW(Sym)& symbol = tables.symbols[index];
+    const Symbol& symbol = tables.symbols[index];
     const bool same = (hash | 1) == (wanted | 1) && is_same(tables.names + symbol.st_name, name);
     if (same && symbol.st_shndx != SHN_UNDEF) return &symbol;
     if ((hash & 1) != 0) return nullptr;
@@ -74,7 +57,7 @@ void* find_in_sanitizer(const char* symbol) noexcept {
   for (void (*init)() : inits) {
     dl_find_object found;
     if (init == nullptr || _dl_find_object(reinterpret_cast<void*>(init), &found) != 0) continue;
-    const ElfW(Sym)* entry = find_symbol(tables_of(*found.dlfo_link_map), symbol);
+    const Symbol* entry = find_symbol(symbol_tables_of(*found.dlfo_link_map), symbol);
     if (entry != nullptr) return reinterpret_cast<void*>(found.dlfo_link_map->l_addr + entry->st_value);
   }
   return nullptr;

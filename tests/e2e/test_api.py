@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a program says to seep and asks it: seep/seep.h, LeakSanitizer's names, and what its own mappings say."""
 import collections
+import ctypes.util
 import itertools
 import shutil
 
@@ -259,6 +260,24 @@ class BesideSanitizers(ApiTest):
 
     def test_address_sanitizer_in_the_program(self):
         self.check_sanitizer("clang", "-fsanitize=address")
+
+
+class OtherAllocators(ApiTest):
+    """What an allocator maps for itself is its heap, where it may still name blocks that it has handed out."""
+
+    def test_lists_of_jemalloc_hold_no_block(self):
+        jemalloc = ctypes.util.find_library("jemalloc")
+        if jemalloc is None:
+            self.skipTest("not run: jemalloc is not installed")
+        result = self.run_command([CASES / "api", "counts"], env=clean_environment(
+            LD_PRELOAD=f"{PRELOAD}:{jemalloc}", SEEP_OPTIONS=f"sample=1:out={self.directory}/jemalloc.seep"))
+        self.assertEqual(result.stdout.splitlines(), [f"nothing {NO_LEAK}", "three 0 3 300 1", "five 0 5 2300 1",
+                                                      "unasked 0"], result.stderr)
+
+    def test_blocks_that_nobody_observed_hold_others(self):
+        if not (CASES / "mallocx").exists():
+            self.skipTest("not run: jemalloc's development files are not installed")
+        self.assertEqual(self.preloaded([CASES / "mallocx"])[0].stdout, "0 0\n")
 
 
 class Mappings(ApiTest):
