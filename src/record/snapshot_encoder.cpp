@@ -320,8 +320,10 @@ bool write_counters(MessageWriter& writer, Region region, Ref newest, bool every
     Trace& trace = *region.at<Trace>(ref);
     if (trace.written_signature == 0) continue;  // Counted for the first time after write_traces went by.
     seep_proto_TraceCounters item = seep_proto_TraceCounters_init_zero;
+    // Verdicts before the counts: they are never of more blocks than were allocated.
+    const uint64_t verdicts = collect_verdicts(region, trace, sampled, item);
     Sums sums = collect(table, trace, sampled, item);
-    sums.verdicts = collect_verdicts(region, trace, sampled, item);
+    sums.verdicts = verdicts;
     snapshot.alloc_blocks += sums.alloc_blocks;
     snapshot.alloc_bytes += sums.alloc_bytes;
     snapshot.free_blocks += sums.free_blocks;

@@ -60,6 +60,7 @@ ScanFailure Judge::run(Deadline deadline) noexcept {
   options.mode = exact ? MarkOptions::Mode::kExact : MarkOptions::Mode::kSampled;
   options.heuristics = evidence_.heuristics;
   options.files = {&roots.mappings(), readable_end, is_code};
+  options.glibc_heap = evidence_.allocator.start != evidence_.allocator.end;
   options.readable = roots.readable().data();
   options.readable_count = roots.readable().size();
   options.deadline = deadline;

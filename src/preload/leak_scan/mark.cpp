@@ -170,7 +170,19 @@ void Marker::touch(uint32_t number, uint64_t word, bool is_start, bool definite,
   if (phase_ == Phase::kFollow) return follow(number);
   const Block& block = index_.block(number);
   const uint64_t from = reinterpret_cast<uint64_t>(place);
-  if (from < block.start() || from >= block.end()) set(number, Verdict::kLive);
+  const bool outside = from < block.start() || from >= block.end();
+  if (outside && !is_list_of_allocator(block, word, place)) set(number, Verdict::kLive);
+}
+
+// In sampled mode freed memory is searched, too. Free chunks form lists, linked both ways, whose pointers lead to the
+// last word of the block before a chunk, as said at add_allocator_roots. The neighbour in the list must point back.
+bool Marker::is_list_of_allocator(const Block& block, uint64_t word, const Word* place) const noexcept {
+  constexpr uint64_t kPageBytes = 4096, kForward = 16, kBack = 24;  // fd and bk in a chunk.
+  if (!options_.glibc_heap || place == nullptr || word != next_chunk(block.start())) return false;
+  if (word % kPageBytes + kBack + sizeof(Word) > kPageBytes) return false;  // Nobody knows whether it can be read.
+  const uint64_t from = reinterpret_cast<uint64_t>(place);
+  const Word* chunk = reinterpret_cast<const Word*>(word);
+  return chunk[kBack / sizeof(Word)] == from - kForward || chunk[kForward / sizeof(Word)] == from - kBack;
 }
 
 void Marker::reach(uint32_t number, uint64_t word, bool is_start, bool definite) noexcept {

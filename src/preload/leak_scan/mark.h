@@ -51,6 +51,7 @@ struct MarkOptions {
   Mode mode = Mode::kExact;
   uint8_t heuristics = kAllHeuristics;
   MappedFiles files;
+  bool glibc_heap = false;  // The blocks are of glibc's malloc, and its own lists are told from the program's.
   // What of the blocks may be read, sorted, without overlaps; null: all. What is not in it counts as zeros.
   const Range* readable = nullptr;
   uint64_t readable_count = 0;
@@ -111,6 +112,7 @@ class Marker {
   [[nodiscard]] bool may_change(uint32_t number) const noexcept;
   void hit_end(uint32_t number, uint64_t word, bool is_start_of_next, bool definite, const Word* place) noexcept;
   void touch(uint32_t number, uint64_t word, bool is_start, bool definite, const Word* place) noexcept;
+  [[nodiscard]] bool is_list_of_allocator(const Block& block, uint64_t word, const Word* place) const noexcept;
   void reach(uint32_t number, uint64_t word, bool is_start, bool definite) noexcept;
   void follow(uint32_t number) noexcept;
   void push(uint32_t number) noexcept;

@@ -9,11 +9,10 @@
 #include <new>
 
 #include "preload/clock.h"
-#include "preload/leak_scan/fork_memory.h"
 #include "preload/leak_scan/judge.h"
+#include "preload/leak_scan/kept_memory.h"
 #include "preload/leak_scan/moving_blocks.h"
 #include "preload/leak_scan/process_copy.h"
-#include "preload/leak_scan/process_memory.h"
 #include "preload/leak_scan/program_wishes.h"
 #include "preload/leak_scan/root_regions.h"
 #include "preload/leak_scan/stop_threads.h"
@@ -28,11 +27,9 @@ namespace seep::leak_scan {
 namespace {
 
 constexpr size_t kStackBytes = 128 << 10;
-// Of a scan on request: the longest that threads may be kept from going on while others are being stopped, and the
-// longest that a copy may take, which disturbs nobody.
-constexpr uint64_t kMostStopNs = 200'000'000, kMostCopyNs = 120'000'000'000;
-// More memory than this that a copy does not get is not worth to be copied by hand while the host waits.
-constexpr uint64_t kMostForkMemoryBytes = 16 << 20;
+// Of a scan on request: the longest that threads may be kept from going on while others are being stopped, each of
+// which may have to wait for a processor first; and the longest that a copy may take, which disturbs nobody.
+constexpr uint64_t kMostStopNs = 1'000'000'000, kMostCopyNs = 120'000'000'000;
 
 // Everything that one scan needs, taken when it begins and given back at its end.
 struct Workplace {
@@ -42,7 +39,8 @@ struct Workplace {
   ThreadStop stop;
   RootSet roots;
   GrowingArray<LiveThread> threads;
-  GrowingArray<Range> regions, own, kept;
+  GrowingArray<Range> regions, own;
+  KeptMemory kept;
   Range allocator{};
   WalkScratch walk;
   alignas(64) char stack[kStackBytes];
@@ -113,7 +111,7 @@ class Scan {
 
   // Marks, and lets the verdicts stand.
   ScanFailure judge(uint64_t deadline_ns) noexcept {
-    const Evidence evidence{&place_.roots, &place_.stop.threads(), &place_.kept, place_.allocator,
+    const Evidence evidence{&place_.roots, &place_.stop.threads(), &place_.kept.ranges(), place_.allocator,
                             recording.options.heuristics};
     const ScanFailure failure = Judge(recording.memory, region_, evidence, *result_).run({deadline_ns});
     const uint64_t now = monotonic_ns();
@@ -137,18 +135,17 @@ class Scan {
   [[nodiscard]] bool can_be_copied() const noexcept {
     const RegionHeader& header = region_.header();
     return header.identity.region_path[0] != '\0' && header.private_from_bytes.load(std::memory_order_relaxed) == 0 &&
-           !fork_memory.overflowed() && place_.roots.mappings().size() > 0;
+           !fork_memory.overflowed();
   }
 
-  // The copy does not get the memory that the host does not want a child to have. False: there is too much of it.
-  [[nodiscard]] bool keep_fork_memory() noexcept;
-
   [[nodiscard]] bool copy_and_judge(uint64_t deadline_ns) noexcept {
+    if (!place_.kept.keep(fork_memory)) return false;
     deadline_ns_ = deadline_ns;
     facts_.in_copy = result_->facts.in_copy = 1;
     number_in_copy.store(facts_.number, std::memory_order_relaxed);
     const auto in_copy = [](void* scan) {
       auto& self = *static_cast<Scan*>(scan);
+      self.place_.kept.put_back();
       return static_cast<int>(self.judge(self.deadline_ns_));
     };
     if (copy.make(in_copy, this, place_.copy_stack + kStackBytes, deadline_ns)) return true;
@@ -269,23 +266,6 @@ bool Scan::fill_request() noexcept {
   return true;
 }
 
-bool Scan::keep_fork_memory() noexcept {
-  uint64_t bytes = 0;
-  fork_memory.each([&](uint64_t start, uint64_t end) { bytes += end - start; });
-  if (bytes == 0) return true;
-  char* to = bytes > kMostForkMemoryBytes ? nullptr : static_cast<char*>(recording.memory.take(bytes));
-  if (to == nullptr) return false;
-  bool kept = true;
-  fork_memory.each([&](uint64_t start, uint64_t end) {
-    const auto from = reinterpret_cast<uint64_t>(to);
-    // What of it cannot be read the host cannot read either.
-    const uint64_t read_bytes = read_process_memory(start, to, end - start) & ~uint64_t{7};
-    kept = kept && place_.kept.add({from, from + read_bytes});
-    to += end - start;
-  });
-  return kept;
-}
-
 // The registers as the host's own code left them, where our frames, and `libc_frames` above them, are passed over.
 Registers find_host(Workplace& place, const Registers& here, unsigned libc_frames) {
   constexpr unsigned kMostFrames = 2;
@@ -305,10 +285,6 @@ Workplace* make_workplace() {
 }
 
 void give_back(Workplace* place) {
-  // The memory of all of them is one.
-  uint64_t kept_bytes = 0;
-  for (const Range& range : place->kept) kept_bytes += range.end - range.start;
-  if (kept_bytes != 0) recording.memory.give_back(reinterpret_cast<void*>(place->kept[0].start), kept_bytes);
   place->~Workplace();
   recording.memory.give_back(place, sizeof(Workplace));
 }
@@ -337,7 +313,7 @@ void scan_on_request_job(void* argument) {
   Scan scan(*job.place, job.region, job.host, job.trigger);
   job.failure = scan.look(now + (limit_ns < kMostStopNs ? limit_ns : kMostStopNs));
   if (job.failure == ScanFailure::kNone) {
-    job.copied = scan.can_be_copied() && scan.keep_fork_memory() && scan.copy_and_judge(now + kMostCopyNs);
+    job.copied = scan.can_be_copied() && scan.copy_and_judge(now + kMostCopyNs);
     if (!job.copied) job.failure = scan.judge(now + limit_ns);
   } else {
     scan.fail(job.failure);
