@@ -6,7 +6,10 @@ import verdicts
 
 class Misses(verdicts.VerdictsTest):
     group = "misses"
-    valgrind_differs = {"ended_threads": "Valgrind takes the descriptors of threads that have ended for alive"}
+    valgrind_differs = {
+        "ended_threads": "Valgrind takes the descriptors of threads that have ended for alive",
+        "busy_recorder": "Valgrind ends the other threads before it looks",
+    }
 
     def test_stale_stacks(self):
         self.check("stale_stacks")
@@ -19,6 +22,10 @@ class Misses(verdicts.VerdictsTest):
 
     def test_neighbours(self):
         self.check("neighbours")
+
+    def test_busy_recorder(self):
+        for run in range(100 if verdicts.LONG else 10):
+            self.check("busy_recorder", ways=[verdicts.AT_EXIT], with_valgrind=run == 0)
 
 
 if __name__ == "__main__":
