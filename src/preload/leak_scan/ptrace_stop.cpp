@@ -136,20 +136,22 @@ void PtraceStop::become_helper() noexcept {
 }
 
 // False where we may not. Threads that are not stopped yet can make new ones, so all are listed again until there is
-// none that we do not know.
+// none that we do not know. One that has ended before it could be stopped is such a one: it may have made another.
 bool PtraceStop::stop_everyone() noexcept {
   unsigned quiet = 0;
   while (!settled_) {
     const uint32_t first = threads_.size();
-    bool allowed = true, here = false;
+    bool allowed = true, here = false, news = false;
     const ThreadListing listing = for_each_thread(host_pid_, [&](int32_t tid) {
       here = here || tid == caller_tid_;
-      if (tid != caller_tid_ && allowed && !threads_.knows(tid)) allowed = seize(tid);
+      if (tid == caller_tid_ || !allowed || threads_.knows(tid)) return;
+      news = true;
+      allowed = seize(tid);
     });
     // Without ourselves in it, the list is of another namespace's process.
     if (!allowed || !listing.readable || !here) return false;
     collect_from(first);
-    quiet = threads_.size() == first ? quiet + 1 : 0;
+    quiet = news ? 0 : quiet + 1;
     settled_ = quiet > 0 && (listing.complete || quiet >= kQuietListings);
     if (monotonic_ns() > deadline_ns_) break;
   }
