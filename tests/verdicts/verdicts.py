@@ -76,7 +76,7 @@ class Told:
         self.valgrinds.update(self.so.without(self.valgrinds.functions()))
 
     def functions(self):
-        return self.so.functions() | self.alive
+        return self.so.functions() | self.valgrinds.functions() | self.alive
 
 
 def plain_name(function):

@@ -4,6 +4,8 @@
 // keeps them on its stack, in thread-local storage and under a pthread key for a moment, and hands them to the next.
 // Others end and leave their blocks to be joined, as the value that they return.
 //
+// Argument: how many of these hand-overs there are before the end.
+//
 // Expected: whatever is live then is reachable. Of Valgrind, which ends all threads but one before it looks, nothing is
 // said.
 #include "threads.h"
@@ -68,7 +70,8 @@ static void* joins(void* unused) {
 
 SITE static void lost(void) { blank(123); }
 
-int main(void) {
+int main(int argc, char** argv) {
+  const long enough = argc > 1 ? atol(argv[1]) : 3000;
   must(pthread_key_create(&key, NULL) == 0, "pthread_key_create");
   lost();  // First: a block that lies where another was before has its address in main's frame.
   for (int i = 0; i < kJoiners; ++i) begin(joins);
@@ -80,7 +83,7 @@ int main(void) {
     must(pthread_create(&thread, NULL, carries, (void*)baton) == 0, "pthread_create");
     pthread_detach(thread);
   }
-  while (atomic_load(&hand_overs) < 3000) sched_yield();
+  while (atomic_load(&hand_overs) < enough) sched_yield();
   tell_alive("make_baton");
   tell_alive("make_load");
   tell_alive("carries");
