@@ -10,6 +10,7 @@ import time
 
 import seep_test
 import tap
+from surroundings import MemoryCgroup
 
 PROGRAM = seep_test.CASES / "scans_on_request"
 SCANS = 10
@@ -37,11 +38,11 @@ class ScanOnRequest(seep_test.RegionTest):
             LD_PRELOAD=seep_test.PRELOAD,
             SEEP_OPTIONS=f"sample={sample}:scan={scan}:out={self.directory}/recording/%e.%p.seep")
 
-    def run_program(self, what, **options):
-        """Nothing is noticed; the report's processes."""
+    def run_program(self, what, surrounded=lambda *command: command, **options):
+        """Nothing is noticed; the report."""
         (self.directory / "recording").mkdir()
         os.chmod(self.directory / "recording", 0o777)
-        result = self.run_command([PROGRAM, what], env=self.environment(**options))
+        result = self.run_command(surrounded(PROGRAM, what), env=self.environment(**options))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""), what)
         return self.report(self.directory / "recording")
 
@@ -91,6 +92,13 @@ class ScanOnRequest(seep_test.RegionTest):
         self.assertGreater(copy, 0, "there was no copy that ran")
         self.assertTrue(comes_true(lambda: not process_exists(copy)))
         self.seep("report", self.directory / "recording")  # Folds what was left.
+
+    def test_where_memory_runs_out_it_is_killed_and_not_the_program(self):
+        cgroup = MemoryCgroup(self, 256 << 20)
+        report = self.run_program("memory", surrounded=cgroup.running)
+        process = next(process for process in report["processes"] if process["ended"] != "exec")
+        self.assertEqual((process["ended"], process["exit_status"]), ("exit", 0))
+        self.assertEqual(process["failed_scan"]["failure"], "copy_died", process)
 
     def test_where_there_may_be_no_more_processes_it_is_done_in_place(self):
         self.assert_scanned(self.run_program("no-processes"), in_copy=False)

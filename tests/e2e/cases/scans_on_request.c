@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kScans = 10, kThreads = 16, kLinked = 300000, kNobody = 65534 };
+enum { kScans = 10, kThreads = 16, kLinked = 300000, kBufferBytes = 160 << 20, kNobody = 65534 };
 
 struct node {
   struct node* next;
@@ -208,6 +208,33 @@ static void killed(void) {
   for (;;) pause();
 }
 
+static long number_in(const char* format, long pid) {
+  char path[64], text[32] = "";
+  snprintf(path, sizeof path, format, pid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  if (read(fd, text, sizeof text - 1) < 0) text[0] = '\0';
+  close(fd);
+  return strtol(text, NULL, 10);
+}
+
+// Writes to memory that it shares with its copy, for which there is no room twice. The copy is held, so that it is
+// there.
+static void memory(void) {
+  static char* buffer;
+  buffer = malloc(kBufferBytes);
+  for (int i = 0, held = 0; i < kScans * 5 && !held; ++i) {
+    memset(buffer, 1, kBufferBytes);
+    if (seep_scan() != 0) notice("no scan", i);
+    const long copy = some_child();
+    while (copy != 0 && some_child() == copy && number_in("/proc/%ld/oom_score_adj", copy) != 1000) usleep(100);
+    if (copy == 0 || kill((pid_t)copy, SIGSTOP) != 0) continue;
+    held = number_in("/proc/%ld/statm", copy) > 0;  // It has not ended.
+    memset(buffer, 2, kBufferBytes);
+    kill((pid_t)copy, SIGCONT);
+  }
+}
+
 static void no_processes(void) {
   const struct rlimit one = {1, 1};
   if (getuid() == 0 && syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0) exit(2);
@@ -231,9 +258,9 @@ int main(int argc, char** argv) {
   static const struct {
     const char* name;
     void (*run)(void);
-  } all[] = {{"children", children}, {"handler", handler},           {"group", group},
-             {"pipes", pipes},       {"threads", threads},           {"forks", forks},
-             {"killed", killed},     {"no-processes", no_processes}, {"sandbox", sandbox}};
+  } all[] = {{"children", children}, {"handler", handler}, {"group", group},   {"pipes", pipes},
+             {"threads", threads},   {"forks", forks},     {"killed", killed}, {"no-processes", no_processes},
+             {"sandbox", sandbox},   {"memory", memory}};
   if (argc != 2) return 2;
   if (strcmp(argv[1], "after-exec") == 0) {
     after_exec();
