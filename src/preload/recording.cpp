@@ -283,6 +283,7 @@ void forget_parents_region() {
   const Region parents = recording.region();
   if (parents.valid()) {
     RegionHeader& header = parents.header();
+    recording.inherits_unknown_blocks = recording.inherits_unknown_blocks || dropped_records(header) != 0;
     void* base = &header;
     const uint64_t used = header.used_bytes.load(std::memory_order_relaxed);
     // From here on a stale write lands in private zeros. The child's entries begin behind what the parent had used, so

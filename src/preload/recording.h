@@ -42,6 +42,7 @@ struct Recording {
   void* inherited_base = nullptr;  // After a fork: where the parent's region lay, and how far it was used.
   uint64_t inherited_used_bytes = 0;
   std::atomic<uint32_t> first_own_trace{0};         // Traces with a smaller Ref are a parent's.
+  bool inherits_unknown_blocks = false;             // After a fork: the parent had dropped records.
   std::atomic<uint64_t> freed_inherited_blocks{0};  // Until there is a region that counts them.
   std::atomic<uint64_t> freed_inherited_bytes{0};
   std::atomic<uint64_t> early_loss[static_cast<unsigned>(LossKind::kCount)]{};  // The same.

@@ -224,6 +224,16 @@ struct RegionHeader {
   std::atomic<uint32_t> trie_root[kTrieRootSlots];  // See trace_table.h.
 };
 
+// Allocations that are in no trace.
+[[nodiscard]] inline uint64_t dropped_records(const RegionHeader& header) noexcept {
+  uint64_t dropped = 0;
+  for (const LossKind kind :
+       {LossKind::kLiveTableFull, LossKind::kRegionFull, LossKind::kNested, LossKind::kNoRegion}) {
+    dropped += header.loss[static_cast<unsigned>(kind)].load(std::memory_order_relaxed);
+  }
+  return dropped;
+}
+
 // A view of a region that is mapped in this process. Cheap to copy.
 class Region {
  public:
