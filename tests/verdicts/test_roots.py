@@ -49,6 +49,15 @@ class Roots(verdicts.VerdictsTest):
     def test_regions(self):
         self.check("regions")
 
+    def test_without_ptrace(self):
+        """Other threads are stopped by a signal then."""
+        for name in ("registers", "stacks", "thread_keys"):
+            reports = self.check(name, ways=[verdicts.AT_EXIT, verdicts.ON_REQUEST], with_valgrind=False,
+                                 prefix=[verdicts.PROGRAMS / "without_ptrace"])
+            for report in reports.values():
+                self.assertEqual({process["scan"]["stop"] for process in report["processes"] if process["scan"]},
+                                 {"signal"})
+
 
 if __name__ == "__main__":
     verdicts.main()

@@ -200,10 +200,10 @@ class VerdictsTest(RegionTest):
                          scan)
 
     def check(self, name, *arguments, ways=EVERY_WAY, with_valgrind=True, options="", preload=None,
-              **how):
+              prefix=(), **how):
         """Runs a program of the group under seep, in each way, and under Valgrind, and compares with what it tells.
-        Returns {way: seep's report}."""
-        command = [self.program(name), *arguments]
+        `prefix`: a command that becomes the program. Returns {way: seep's report}."""
+        command = [*prefix, self.program(name), *arguments]
         valgrinds_foreign = []
         if with_valgrind and shutil.which("valgrind"):
             with self.subTest(program=name, way="valgrind"):
