@@ -3,10 +3,13 @@
 // The verdicts; see judge.h.
 #include "preload/leak_scan/judge.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstring>
 
 #include "preload/recording.h"
+#include "record/module_table.h"
 #include "record/trace_table.h"
 
 namespace seep::leak_scan {
@@ -15,6 +18,19 @@ namespace {
 ScanFailure failure_of(Outcome outcome) {
   if (outcome == Outcome::kDone) return ScanFailure::kNone;
   return outcome == Outcome::kOutOfTime ? ScanFailure::kOutOfTime : ScanFailure::kNoMemory;
+}
+
+// The loader's number among the modules; 0: none of its code has allocated.
+uint32_t find_loader(Region region) {
+  dl_find_object loader;
+  if (_dl_find_object(reinterpret_cast<void*>(&_dl_find_object), &loader) != 0) return 0;
+  const auto start = reinterpret_cast<uint64_t>(loader.dlfo_map_start);
+  for (const Newest& newest : region.header().newest) {
+    for (Ref ref = newest.module.load(std::memory_order_acquire); ref != 0; ref = region.at<Module>(ref)->next_older) {
+      if (region.at<Module>(ref)->start == start) return region.at<Module>(ref)->id;
+    }
+  }
+  return 0;
 }
 
 using Mappings = GrowingArray<Mapping>;
@@ -79,13 +95,22 @@ ScanFailure Judge::fill_index(Deadline deadline) noexcept {
   uint64_t blocks = 0;
   recording.live.each([&](uintptr_t, const LiveEntry&) { ++blocks; });
   bool fits = index_.reserve(blocks);
+  const uint32_t loader = find_loader(region_);
   if (fits) {
     recording.live.each([&](uintptr_t address, const LiveEntry& entry) {
       fits = fits && index_.add(address, entry.size_bytes, entry.trace);
-      if (entry.ignored) fits = fits && ignored_.add(address);
+      if (entry.ignored || is_allocated_in(entry.trace, loader)) fits = fits && ignored_.add(address);
     });
   }
   return fits ? failure_of(index_.build(deadline)) : ScanFailure::kNoMemory;
+}
+
+// The loader keeps its own in ways of its own: tables that it points into the middle of, thread-local storage of
+// threads that have ended and may come again.
+bool Judge::is_allocated_in(Ref trace, uint32_t module) const noexcept {
+  if (module == 0 || trace < recording.first_own_trace.load(std::memory_order_relaxed)) return false;
+  Trace& allocated = *region_.at<Trace>(trace);
+  return allocated.frame_count != 0 && frame_module(allocated.frames(region_.header())[0]) == module;
 }
 
 void Judge::add_roots(Marker& marker) const noexcept {
@@ -117,8 +142,8 @@ void Judge::add_threads(Marker& marker) const noexcept {
   for (const uint64_t word : evidence_.roots->kernel_words()) marker.add_root(word);
 }
 
-// Those that the program does not want to be called leaked; and of two blocks that overlap one has been freed, and we
-// do not know which.
+// Those that the program does not want to be called leaked, or that are the loader's; and of two blocks that overlap
+// one has been freed, and we do not know which.
 void Judge::add_kept_blocks(Marker& marker) noexcept {
   for (const uint64_t block : ignored_) marker.add_root(block);
   if (index_.overlapping() == 0) return;

@@ -36,6 +36,7 @@ class Judge {
 
  private:
   [[nodiscard]] ScanFailure fill_index(Deadline deadline) noexcept;
+  [[nodiscard]] bool is_allocated_in(Ref trace, uint32_t module) const noexcept;
   void add_roots(Marker& marker) const noexcept;
   void add_root(Marker& marker, const Root& root) const noexcept;
   void add_threads(Marker& marker) const noexcept;
