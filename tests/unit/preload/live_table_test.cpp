@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <random>
 #include <thread>
@@ -124,6 +125,87 @@ TEST_F(LiveTableTest, ThreadsDoNotLoseEachOthersEntries) {
   unsigned left = 0;
   table.each([&](uintptr_t, const LiveEntry&) { ++left; });
   EXPECT_EQ(left, 0u);
+}
+
+// Not even the largest size, the latest birth or the coarsest interval is taken for it.
+TEST_F(LiveTableTest, ThatABlockIsIgnoredIsKeptBesideAllOfItsOtherFields) {
+  const LiveEntry given = entry_of((uint64_t{1} << 43) - 1, 0xFFFFFFFF, (uint64_t{1} << 58) - 1, 15);
+  ASSERT_EQ(table.insert(0x1000, given, entry), LiveTable::Insert::kDone);
+  ASSERT_TRUE(table.look_up(0x1000, entry));
+  EXPECT_FALSE(entry.ignored);
+  ASSERT_TRUE(table.set_ignored(0x1000));
+  ASSERT_TRUE(table.set_ignored(0x1000));
+  ASSERT_TRUE(table.remove(0x1000, entry));
+  EXPECT_TRUE(entry.ignored);
+  EXPECT_EQ(entry.size_bytes, given.size_bytes);
+  EXPECT_EQ(entry.trace, given.trace);
+  EXPECT_EQ(entry.interval_shift, given.interval_shift);
+  EXPECT_LE(given.birth_ns - entry.birth_ns, 1023u);
+}
+
+TEST_F(LiveTableTest, ABlockThatIsPutBackIsStillIgnored) {
+  ASSERT_EQ(table.insert(0x1000, entry_of(10), entry), LiveTable::Insert::kDone);
+  ASSERT_TRUE(table.set_ignored(0x1000));
+  LiveEntry moved;
+  ASSERT_TRUE(table.remove(0x1000, moved));
+  ASSERT_EQ(table.insert(0x2000, moved, entry), LiveTable::Insert::kDone);  // As after a realloc.
+  ASSERT_TRUE(table.look_up(0x2000, entry));
+  EXPECT_TRUE(entry.ignored);
+  // Another one that comes to lie at the old place is not.
+  ASSERT_EQ(table.insert(0x1000, entry_of(10), entry), LiveTable::Insert::kDone);
+  ASSERT_TRUE(table.look_up(0x1000, entry));
+  EXPECT_FALSE(entry.ignored);
+}
+
+TEST_F(LiveTableTest, WhatPointsIntoABlockNamesIt) {
+  ASSERT_EQ(table.insert(0x1000, entry_of(0x100), entry), LiveTable::Insert::kDone);
+  ASSERT_EQ(table.insert(0x1100, entry_of(1), entry), LiveTable::Insert::kDone);
+  ASSERT_TRUE(table.set_ignored(0x10FF));
+  ASSERT_TRUE(table.look_up(0x1000, entry) && entry.ignored);
+  ASSERT_TRUE(table.look_up(0x1100, entry));
+  EXPECT_FALSE(entry.ignored) << "the neighbour";
+}
+
+TEST_F(LiveTableTest, OfNoBlockNothingIsIgnored) {
+  EXPECT_FALSE(table.set_ignored(0x1000));  // There is no table yet.
+  ASSERT_EQ(table.insert(0x1000, entry_of(0x100), entry), LiveTable::Insert::kDone);
+  ASSERT_EQ(table.insert(0x3000, entry_of(0), entry), LiveTable::Insert::kDone);
+  for (const uintptr_t address : {0ul, 1ul, 0xFFFul, 0x1100ul, 0x3001ul, ~0ul}) {
+    EXPECT_FALSE(table.set_ignored(address)) << address;
+  }
+  ASSERT_TRUE(table.remove(0x1000, entry));
+  EXPECT_FALSE(entry.ignored);
+  EXPECT_FALSE(table.set_ignored(0x1000)) << "freed";
+  EXPECT_FALSE(table.set_ignored(0x1010)) << "freed";
+  EXPECT_TRUE(table.set_ignored(0x3000)) << "of no bytes, and a block";
+}
+
+// While the table grows and other blocks come and go, those that are ignored stay, and stay so.
+TEST_F(LiveTableTest, ThreadsThatIgnoreBlocksAreNotDisturbedByOthers) {
+  constexpr int kThreads = 4, kEach = 5'000;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      LiveEntry live;
+      for (int i = 0; i < kEach; ++i) {
+        const uintptr_t address = 0x100000 + (static_cast<uintptr_t>(i) * kThreads + t) * 64;
+        if (table.insert(address, entry_of(48), live) != LiveTable::Insert::kDone) ++wrong;
+        if (i % 2 == 0 && !table.set_ignored(address)) ++wrong;
+        if (i % 3 == 0 && !table.remove(address, live)) ++wrong;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong.load(), 0);
+  int left = 0;
+  table.each([&](uintptr_t address, const LiveEntry& live) {
+    const uintptr_t number = (address - 0x100000) / 64 / kThreads;
+    EXPECT_EQ(live.ignored, number % 2 == 0) << number;
+    EXPECT_NE(number % 3, 0u);
+    ++left;
+  });
+  EXPECT_EQ(left, kThreads * (kEach - (kEach + 2) / 3));
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
+#include <random>
 #include <set>
 #include <thread>
 #include <vector>
@@ -128,6 +130,118 @@ TEST(TraceTable, PeakAndThreadNamesAreKept) {
   EXPECT_EQ(trace.more_thread_names.load(), 0);
   table.note_allocation(trace, 9, 7);
   EXPECT_EQ(trace.more_thread_names.load(), 1);
+}
+
+TEST(FreeingStack, IsPackedWithoutLoss) {
+  const FreeingStack largest{0xFFFFFFFF, FreeingStack::kMostLooks, FreeingStack::kMostLooks, FreeingStack::kMostVotes};
+  EXPECT_EQ(largest.pack(), ~uint64_t{0});
+  for (const FreeingStack& each : {largest, FreeingStack{1, 0, 0, 0}, FreeingStack{0, 1, 0, 0},
+                                   FreeingStack{0, 0, 1, 0}, FreeingStack{0, 0, 0, 1}, FreeingStack{7, 300, 200, 9}}) {
+    const FreeingStack again = FreeingStack::unpack(each.pack());
+    EXPECT_EQ(again.trace, each.trace);
+    EXPECT_EQ(again.looked_at, each.looked_at);
+    EXPECT_EQ(again.seen, each.seen);
+    EXPECT_EQ(again.votes, each.votes);
+  }
+}
+
+// Traces of one site, and others that free its blocks.
+class FreeingTest : public testing::Test {
+ protected:
+  Ref trace_of(uint64_t number) { return table.find_or_insert(frames_of(number).data(), 5, Cut::kWhole, 0); }
+  Trace& at(Ref ref) { return *region.get().at<Trace>(ref); }
+  FreeingStack freeing() { return FreeingStack::unpack(at(site).freeing.load()); }
+
+  TestRegion region;
+  TraceTable table{region.get()};
+  const Ref site = trace_of(0);
+};
+
+// Against a count of each stack. With fewer looks than votes can be counted the vote is exact.
+TEST_F(FreeingTest, TheStackOfMoreThanHalfOfTheFreesIsFound) {
+  std::mt19937_64 random(11);
+  const Ref stacks[] = {trace_of(1), trace_of(2), trace_of(3)};
+  unsigned with_majority = 0;
+  for (int round = 0; round < 2000; ++round) {
+    at(site).freeing = 0;
+    std::map<Ref, uint64_t> truth;
+    const uint64_t looks = 1 + random() % FreeingStack::kMostVotes;
+    for (uint64_t i = 0; i < looks; ++i) {
+      const Ref stack = stacks[std::min<uint64_t>(random() % 5, 2)];
+      ++truth[stack];
+      table.note_freeing(at(site), stack);
+    }
+    const FreeingStack found = freeing();
+    ASSERT_EQ(found.looked_at, looks);
+    ASSERT_GT(found.seen, 0u);
+    ASSERT_LE(found.seen, truth[found.trace]);
+    for (const auto& [stack, count] : truth) {
+      if (2 * count <= looks) continue;
+      ++with_majority;
+      ASSERT_EQ(found.trace, stack) << count << " of " << looks;
+    }
+  }
+  EXPECT_GT(with_majority, 500u);
+}
+
+TEST_F(FreeingTest, OneStackIsSeenInAllOfItsFrees) {
+  const Ref stack = trace_of(1);
+  for (uint64_t i = 1; i <= 20; ++i) {
+    table.note_freeing(at(site), stack);
+    EXPECT_EQ(freeing().looked_at, i);
+    EXPECT_EQ(freeing().seen, i);
+  }
+  EXPECT_EQ(freeing().trace, stack);
+  EXPECT_EQ(at(stack).is_freeing.load(), 1u);
+  EXPECT_EQ(at(site).is_freeing.load(), 0u);
+}
+
+TEST_F(FreeingTest, TheCountsEndAtTheirMost) {
+  const Ref stack = trace_of(1);
+  for (uint64_t i = 0; i < FreeingStack::kMostLooks + 1000; ++i) table.note_freeing(at(site), stack);
+  EXPECT_EQ(freeing().trace, stack);
+  EXPECT_EQ(freeing().looked_at, FreeingStack::kMostLooks);
+  EXPECT_EQ(freeing().seen, FreeingStack::kMostLooks);
+  EXPECT_EQ(freeing().votes, FreeingStack::kMostVotes);
+}
+
+TEST_F(FreeingTest, RacingThreadsLoseNoLook) {
+  constexpr uint64_t kThreads = 4, kEach = FreeingStack::kMostLooks / kThreads;
+  const Ref mostly = trace_of(1), seldom = trace_of(2);
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (uint64_t i = 0; i < kEach; ++i) table.note_freeing(at(site), i % 8 == t ? seldom : mostly);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(freeing().looked_at, kThreads * kEach);
+  EXPECT_EQ(freeing().trace, mostly);
+  EXPECT_LE(freeing().seen, kThreads * kEach * 7 / 8 + kThreads);
+}
+
+TEST_F(FreeingTest, FreesAreLookedAtLessAndLess) {
+  std::set<uint64_t> looked_at;
+  for (uint64_t number = 1; number <= 1024; ++number) {
+    if (TraceTable::looks_at_free(number)) looked_at.insert(number);
+  }
+  EXPECT_EQ(looked_at, (std::set<uint64_t>{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024}));
+}
+
+// Blocks are mostly freed by another thread than allocated them, and so in another shard.
+TEST_F(FreeingTest, LiveIsWhatAllShardsHaveLeft) {
+  Trace& trace = at(site);
+  EXPECT_FALSE(table.has_live(trace));
+  count_allocation(table.shard(trace, 0), 10, 0, nullptr);
+  count_allocation(table.shard(trace, 2), 10, 0, nullptr);
+  EXPECT_TRUE(table.has_live(trace));
+  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  EXPECT_TRUE(table.has_live(trace));
+  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  EXPECT_FALSE(table.has_live(trace));
+  // One that was not known, or is counted here before its allocation is there.
+  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  EXPECT_FALSE(table.has_live(trace));
 }
 
 }  // namespace
