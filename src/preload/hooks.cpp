@@ -27,18 +27,21 @@ void* recorded(void* block, size_t size) {
 }
 
 SEEP_SLOW void* slow_malloc(size_t size) {
+  seep::hold(nullptr);
   const bool sampled = seep::is_sampled(size);
   void* block = next.malloc(size);
   return sampled ? recorded(block, size) : block;
 }
 
 SEEP_SLOW void* slow_calloc(size_t count, size_t size) {
+  seep::hold(nullptr);
   const bool sampled = seep::is_sampled(count * size);
   void* block = next.calloc(count, size);
   return sampled ? recorded(block, count * size) : block;
 }
 
 SEEP_SLOW void slow_free(void* block) {
+  seep::hold(block);
   if (seep::is_bootstrap_block(block)) return;
   const seep::TakenRecord record = seep::take_record(block);
   seep::count_freed(block, record, true);
@@ -61,6 +64,7 @@ void* move_from_bootstrap(void* block, size_t size) {
 // The record leaves before the call, and comes back where it fails. realloc to nothing frees, in glibc with a null
 // result that is no failure.
 SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
+  seep::hold(block);
   const bool sampled = wanted && seep::is_sampled(size);
   if (seep::is_bootstrap_block(block)) {
     void* moved = move_from_bootstrap(block, size);
@@ -82,12 +86,14 @@ SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
 // The aligned ones are rare enough to share a slow side.
 template <typename Call>
 __attribute__((noinline, cold)) void* slow_aligned(size_t size, Call call) {
+  seep::hold(nullptr);
   const bool sampled = seep::is_sampled(size);
   void* block = call();
   return sampled ? recorded(block, size) : block;
 }
 
 SEEP_SLOW int slow_posix_memalign(void** block, size_t alignment, size_t size) {
+  seep::hold(nullptr);
   const bool sampled = seep::is_sampled(size);
   const int result = next.posix_memalign(block, alignment, size);
   if (sampled && result == 0) seep::record_allocation(*block, size);

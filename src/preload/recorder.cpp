@@ -269,6 +269,7 @@ bool is_sampled(size_t size) noexcept {
 void record_allocation(void* block, size_t size) noexcept {
   const KeepErrno keep_errno;
   ThreadState& thread = thread_state;
+  hold(block);
   const Region region = open_region();
   if (!region.valid()) return count_loss(LossKind::kNoRegion);
   unsigned scratch_index;
@@ -297,6 +298,7 @@ TakenRecord take_record(void* block) noexcept {
 
 void take_record(void* block, TakenRecord& record) noexcept {
   const KeepErrno keep_errno;
+  hold(block);
   if (block == nullptr || recording.state.load(std::memory_order_acquire) != Recording::kOn) return;
   if (notice_fork()) fork_thread(thread_state);
   record.filter = live_filter.current();

@@ -55,6 +55,9 @@ void record_fork_in_child() noexcept;
 // After wants_sample said true: whether this allocation is sampled. Draws the next gap.
 [[nodiscard]] bool is_sampled(size_t size) noexcept;
 
+// In the slow side of a hook, first: a leak scan passes over our frames, and then looks here.
+inline void hold(const void* block) noexcept { thread_state.in_hand = reinterpret_cast<uintptr_t>(block); }
+
 // After the real allocation returned `block`.
 void record_allocation(void* block, size_t size) noexcept;
 

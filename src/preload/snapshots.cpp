@@ -200,7 +200,7 @@ bool final_snapshot(SnapshotKind kind, const EndFacts& end, bool keep_file, cons
     if (header.identity.region_path[0] != '\0') sys::unlink(header.identity.region_path);
     return true;
   }
-  if (scans) leak_scan::scan_at_exit(*host);
+  if (scans) leak_scan::scan_at_exit(*host, blocked.before());
   else if (host != nullptr) leak_scan::wait_for_copy(monotonic_ns() + recording.options.scan_limit_ns);
   else leak_scan::end_copy();
   Job job{region, kind, &end, false};

@@ -26,6 +26,8 @@ struct ThreadState {
   // A realloc is under way (a MovingBlock): its block is in no table meanwhile, and may be half moved. Of one that a
   // signal handler jumped out of this stays, and then points below the thread's stack pointer.
   uintptr_t moving;
+  // The block that the hook on the stack is about, or the last one was: it may be nowhere else by now.
+  uintptr_t in_hand;
   // The last block that was recorded here, while no other allocation has followed: for `temporary`.
   uintptr_t last_recorded;
   int64_t bytes_until_sample_then;

@@ -64,6 +64,7 @@ inline constexpr unsigned kDwarfRbx = 3;
 inline constexpr unsigned kDwarfFramePointer = 6;
 inline constexpr unsigned kDwarfStackPointer = 7;
 inline constexpr unsigned kDwarfReturnAddress = 16;
+inline constexpr unsigned kDwarfFirstArgument = 5;
 
 // Those that a call preserves, besides the stack pointer: a caller's frame may be found through any of them.
 inline constexpr unsigned kPreservedRegisters[] = {3, 6, 12, 13, 14, 15};
@@ -144,8 +145,12 @@ inline constexpr unsigned kPtraceWords = 27;
 inline constexpr unsigned kPtraceStackPointer = 19;
 inline constexpr unsigned kPtraceThreadPointer = 21;
 inline constexpr uint32_t kPtraceAddresses = 0x7FFF | 1u << 16 | 1u << 19 | 1u << 21 | 1u << 22;
+// The DWARF number of each of these words; -1: none.
+inline constexpr int8_t kPtraceDwarf[kPtraceWords] = {15, 14, 13, 12, 6,  3, 11, 10, 9,  8,  0,  2,  1, 4,
+                                                      5,  -1, 16, -1, -1, 7, -1, -1, -1, -1, -1, -1, -1};
 inline constexpr unsigned kFrameFirstWord = 5;  // Of gregs, in ucontext_t.
 inline constexpr unsigned kFrameWords = 17;     // r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
+inline constexpr int8_t kFrameDwarf[kFrameWords] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16};
 inline constexpr unsigned kFrameStackPointer = 15;
 inline constexpr unsigned kFrameVectorState = 28;      // Where ucontext_t points to the XSAVE area.
 inline constexpr unsigned kGetThreadPointer = 0x1003;  // arch_prctl(2): ARCH_GET_FS.

@@ -85,14 +85,14 @@ bool StreamFile::is_of(const uint8_t (&recording_id)[16]) const noexcept {
 uint64_t StreamFile::whole_bytes(uint64_t& next_sequence) const noexcept {
   uint64_t at = 0;
   for (next_sequence = 0;; ++next_sequence) {
-    uint8_t length_bytes[4];
+    uint8_t length_bytes[kMaxVarintBytes];
     const long got = sys::read_at(fd_, length_bytes, sizeof length_bytes, at);
     const uint8_t* behind = length_bytes;
     uint64_t length;
     if (got <= 0 || !read_varint(behind, length_bytes + got, length)) return at;
-    const uint64_t next = at + static_cast<uint64_t>(behind - length_bytes) + length;
-    if (length == 0 || next > bytes_) return at;
-    at = next;
+    const uint64_t content = at + static_cast<uint64_t>(behind - length_bytes);
+    if (length == 0 || content > bytes_ || length > bytes_ - content) return at;
+    at = content + length;
   }
 }
 

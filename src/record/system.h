@@ -132,6 +132,8 @@ class SignalsBlocked {
   SignalsBlocked(const SignalsBlocked&) = delete;
   SignalsBlocked& operator=(const SignalsBlocked&) = delete;
 
+  [[nodiscard]] uint64_t before() const noexcept { return old_; }  // The mask then: bit n - 1 for signal n.
+
  private:
   static constexpr long kSetMask = 2;  // SIG_SETMASK
   uint64_t old_ = 0;

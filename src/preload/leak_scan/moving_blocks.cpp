@@ -22,10 +22,7 @@ bool read_value(uint64_t address, T& value) {
 
 // Where the thread's MovingBlock is; 0: it moves none.
 uint64_t find_moving(const StoppedThread& thread) {
-  if (thread.thread_pointer == 0) return 0;
-  const uint64_t offset = reinterpret_cast<uint64_t>(&thread_state) - thread_pointer();
-  uint64_t moving = 0;
-  if (!read_value(thread.thread_pointer + offset + offsetof(ThreadState, moving), moving)) return 0;
+  const uint64_t moving = value_in_thread(thread, offsetof(ThreadState, moving));
   // Close above it the stack pointer says that a handler has jumped out of that realloc. On another stack, far away, a
   // handler may run that has interrupted it.
   const bool left = thread.sp > moving && thread.sp - moving < (uint64_t{64} << 20);
@@ -58,6 +55,13 @@ bool add_new_places(const StoppedThread& thread, uint64_t moving, uint64_t bytes
 }
 
 }  // namespace
+
+uint64_t value_in_thread(const StoppedThread& thread, size_t member_offset) noexcept {
+  const uint64_t offset = reinterpret_cast<uint64_t>(&thread_state) - thread_pointer();
+  uint64_t value = 0;
+  const bool read = thread.thread_pointer != 0 && read_value(thread.thread_pointer + offset + member_offset, value);
+  return read ? value : 0;
+}
 
 bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& ranges) noexcept {
   for (uint32_t i = 0; i < threads.size(); ++i) {

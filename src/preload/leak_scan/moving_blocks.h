@@ -11,6 +11,9 @@
 
 namespace seep::leak_scan {
 
+// A member of the thread's ThreadState; 0 where it has none.
+[[nodiscard]] uint64_t value_in_thread(const StoppedThread& thread, size_t member_offset) noexcept;
+
 // Adds the memory of all such blocks. False: no memory of ours to note it.
 [[nodiscard]] bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& ranges) noexcept;
 

@@ -203,6 +203,7 @@ void PtraceStop::read_registers(StoppedThread& thread) noexcept {
   thread.sp = general[kPtraceStackPointer];
   thread.thread_pointer = general[kPtraceThreadPointer];
   for (unsigned i = 0; i < kPtraceWords; ++i) {
+    if (kPtraceDwarf[i] >= 0) thread.registers.set(static_cast<unsigned>(kPtraceDwarf[i]), general[i]);
     if ((kPtraceAddresses >> i & 1) != 0) thread.keep_general(general[i]);
   }
   alignas(64) uint64_t vectors[kVectorStateBytes / sizeof(uint64_t)];

@@ -70,6 +70,7 @@ struct Job {
   Region region;
   Registers host;
   ScanTrigger trigger;
+  uint64_t blocked_by_host;
   bool copied = false;
   ScanFailure failure = ScanFailure::kNone;
 };
@@ -78,7 +79,7 @@ void scan_at_exit_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   const uint64_t now = monotonic_ns(), limit_ns = recording.options.scan_limit_ns;
   Scan scan(*job.place, job.region, job.host, job.trigger);
-  job.failure = scan.look(now + limit_ns / 2);
+  job.failure = scan.look(now + limit_ns / 2, job.blocked_by_host);
   if (job.failure != ScanFailure::kNone) scan.fail(job.failure);
   else job.failure = scan.judge(now + limit_ns);
 }
@@ -87,7 +88,7 @@ void scan_on_request_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   const uint64_t now = monotonic_ns(), limit_ns = recording.options.scan_limit_ns;
   Scan scan(*job.place, job.region, job.host, job.trigger);
-  job.failure = scan.look(now + (limit_ns < kMostStopNs ? limit_ns : kMostStopNs));
+  job.failure = scan.look(now + (limit_ns < kMostStopNs ? limit_ns : kMostStopNs), job.blocked_by_host);
   if (job.failure == ScanFailure::kNone) {
     job.copied = scan.judge_in(copy, now + kMostCopyNs);
     if (job.copied) number_in_copy.store(scan.number(), std::memory_order_relaxed);
@@ -160,7 +161,7 @@ ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait)
     end_scan();
     return {};
   }
-  Job job{place, region, find_host(*place, host, 0), trigger};
+  Job job{place, region, find_host(*place, host, 0), trigger, blocked.before()};
   run_on_stack_of(*place, scan_on_request_job, job);
   give_back(place);
   if (wait && job.copied) (void)is_copy_done(copy.wait(until_ns));
@@ -169,7 +170,7 @@ ScanReply scan_on_request(const Registers& host, ScanTrigger trigger, bool wait)
   return reply_of(region, job.failure);
 }
 
-void scan_at_exit(const HostExit& host) noexcept {
+void scan_at_exit(const HostExit& host, uint64_t blocked_by_host) noexcept {
   const Region region = recording.region();
   if (!region.valid() || !begin_scan()) return;
   copy.end();  // What it would find is old.
@@ -177,7 +178,7 @@ void scan_at_exit(const HostExit& host) noexcept {
   Workplace* place = make_workplace();
   if (place == nullptr) return;
   at_exit.store(place, std::memory_order_relaxed);
-  Job job{place, region, find_host(*place, host.registers, host.libc_frames), ScanTrigger::kExit};
+  Job job{place, region, find_host(*place, host.registers, host.libc_frames), ScanTrigger::kExit, blocked_by_host};
   run_on_stack_of(*place, scan_at_exit_job, job);
 }
 

@@ -44,7 +44,8 @@ struct HostExit {
 
 // At the end of the process. From here to let_go() no other thread runs. let_go: false where threads had gone on
 // before, and what stood in the recording for verdicts does no more.
-void scan_at_exit(const HostExit& host) noexcept;
+// `blocked_by_host`: signals, in the calling thread, which has blocked all by now.
+void scan_at_exit(const HostExit& host, uint64_t blocked_by_host) noexcept;
 [[nodiscard]] bool let_go() noexcept;
 // The program has had its check, and wants none at its end.
 void forgo_scan_at_exit() noexcept;

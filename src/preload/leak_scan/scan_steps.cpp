@@ -47,10 +47,10 @@ Scan::Scan(Workplace& place, Region region, const Registers& host, ScanTrigger t
   facts_.trigger = trigger;
 }
 
-ScanFailure Scan::look(uint64_t stop_deadline_ns) noexcept {
+ScanFailure Scan::look(uint64_t stop_deadline_ns, uint64_t blocked_by_host) noexcept {
   if (!make_room()) return ScanFailure::kNoMemory;
   stopped_ns_ = monotonic_ns();
-  const StopResult stopped = place_.stop.stop(stop_deadline_ns, {}, &host_);
+  const StopResult stopped = place_.stop.stop(stop_deadline_ns, {.blocked_by_host = &blocked_by_host}, &host_);
   facts_.time_ns = now_ns();
   facts_.stop = way_of(stopped.way);
   facts_.stopped_threads = stopped.stopped_threads;
@@ -127,13 +127,25 @@ bool Scan::make_room() noexcept {
   return true;
 }
 
+// Our own frames hold addresses of any blocks, as they look through tables, and a host's function that calls one of
+// ours keeps nothing that it needs but on its stack and in the registers that a call preserves.
+void Scan::pass_over_own_frames(StoppedThread& thread) noexcept {
+  if (!recording.unwinder.skips(thread.registers.value[kDwarfReturnAddress])) return;
+  Registers host = thread.registers;
+  ThreadState nobody{};
+  const Walk walk = recording.unwinder.walk(host, nobody, place_.walk, nullptr, 0);
+  if (walk.cut == Cut::kDepthLimit) thread.pass_over(host, value_in_thread(thread, offsetof(ThreadState, in_hand)));
+}
+
 bool Scan::add_threads() noexcept {
-  const StoppedThreads& threads = place_.stop.threads();
+  StoppedThreads& threads = place_.stop.threads();
   place_.threads.clear();
   for (uint32_t i = 0; i < threads.size(); ++i) {
     if (!threads[i].stands_still()) continue;
     const bool is_itself = threads[i].state.load(std::memory_order_relaxed) == StopState::kItself;
-    const LiveThread thread{static_cast<uint32_t>(threads[i].tid), threads[i].sp, threads[i].thread_pointer, is_itself};
+    if (!is_itself) pass_over_own_frames(threads[i]);
+    const LiveThread thread{static_cast<uint32_t>(threads[i].tid), threads[i].sp, threads[i].thread_pointer,
+                            is_itself || threads[i].in_call};
     if (!place_.threads.add(thread)) return false;
   }
   return true;
@@ -165,7 +177,8 @@ bool Scan::knows_all_blocks() const noexcept {
 }
 
 bool Scan::fill_request() noexcept {
-  if (!add_threads() || !add_regions() || !add_own()) return false;
+  // The regions first: a block that is being moved is found in frames of ours, which are passed over then.
+  if (!add_regions() || !add_threads() || !add_own()) return false;
   request_ = {};
   request_.threads = place_.threads.data();
   request_.thread_count = place_.threads.size();

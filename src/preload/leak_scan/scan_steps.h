@@ -45,7 +45,8 @@ class Scan {
   Scan(Workplace& place, Region region, const Registers& host, ScanTrigger trigger) noexcept;
 
   // Stops the threads and notes all that must be seen while they stand still. kNone: they do, and it is seen.
-  [[nodiscard]] ScanFailure look(uint64_t stop_deadline_ns) noexcept;
+  // `blocked_by_host`: the signals that it blocks in this thread.
+  [[nodiscard]] ScanFailure look(uint64_t stop_deadline_ns, uint64_t blocked_by_host) noexcept;
 
   // Marks, and lets the verdicts stand; notes it if there are none.
   ScanFailure judge(uint64_t deadline_ns) noexcept;
@@ -62,6 +63,7 @@ class Scan {
   [[nodiscard]] bool make_room() noexcept;
   [[nodiscard]] bool can_be_copied() const noexcept;
   [[nodiscard]] bool fill_request() noexcept;
+  void pass_over_own_frames(StoppedThread& thread) noexcept;
   [[nodiscard]] bool add_threads() noexcept;
   [[nodiscard]] bool add_regions() noexcept;
   [[nodiscard]] bool add_own() noexcept;

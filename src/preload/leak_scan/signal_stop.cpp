@@ -50,7 +50,10 @@ void note_registers(StoppedThread& thread, const void* context) noexcept {
   system_call(SYS_arch_prctl, kGetThreadPointer, sys::as_long(&thread_pointer));
   thread.sp = general[kFrameStackPointer];
   thread.thread_pointer = thread_pointer;
-  for (unsigned i = 0; i < kFrameWords; ++i) thread.keep_general(general[i]);
+  for (unsigned i = 0; i < kFrameWords; ++i) {
+    thread.registers.set(static_cast<unsigned>(kFrameDwarf[i]), general[i]);
+    thread.keep_general(general[i]);
+  }
   thread.keep_general(thread_pointer);
   const auto* vectors = reinterpret_cast<const void*>(words[kFrameVectorState]);
   if (vectors != nullptr) thread.keep_vectors(vectors, vector_state_bytes_in_frame(vectors));

@@ -77,7 +77,8 @@ StopWay ThreadStop::try_ways(uint64_t deadline_ns, StopOptions options) noexcept
   threads_.clear();
   if (is_alone()) return StopWay::kAlone;
   if (options.by_ptrace && try_ptrace(deadline_ns, options)) return StopWay::kPtrace;
-  if (options.by_signal && by_signal_.stop(deadline_ns, blocked_signals_) == StopOutcome::kDone) {
+  const uint64_t blocked = options.blocked_by_host == nullptr ? blocked_signals_ : *options.blocked_by_host;
+  if (options.by_signal && by_signal_.stop(deadline_ns, blocked) == StopOutcome::kDone) {
     return StopWay::kSignal;
   }
   threads_.clear();

@@ -39,6 +39,9 @@ struct StopOptions {
   bool by_signal = true;
   // Where the Yama module asks for it, PR_SET_PTRACER may be called, which replaces what the host declared itself.
   bool may_declare_tracer = true;
+  // The signals that the host itself blocks in the calling thread, where the caller has blocked all before; null: those
+  // that are blocked now. A signal that somebody waits for is not taken.
+  const uint64_t* blocked_by_host = nullptr;
 };
 
 class ThreadStop {
@@ -62,6 +65,7 @@ class ThreadStop {
   // The calling thread is the last one (StopState::kItself), and those that have ended or were missed are here too.
   // Valid until the next stop.
   [[nodiscard]] const StoppedThreads& threads() const noexcept { return threads_; }
+  [[nodiscard]] StoppedThreads& threads() noexcept { return threads_; }
 
  private:
   [[nodiscard]] StopWay try_ways(uint64_t deadline_ns, StopOptions options) noexcept;

@@ -32,6 +32,8 @@ StoppedThread* StoppedThreads::add(int32_t tid) noexcept {
   thread.tid = tid;
   thread.taken_signal = 0;
   thread.sp = thread.thread_pointer = 0;
+  thread.registers.valid = 0;
+  thread.in_call = false;
   thread.general_words = thread.word_count = 0;
   thread.state.store(StopState::kAsked, std::memory_order_release);
   return &thread;

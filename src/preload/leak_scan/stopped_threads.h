@@ -30,6 +30,8 @@ struct StoppedThread {
   int32_t taken_signal;      // That was on its way to the thread, which must get it when it goes on; or 0.
   uintptr_t sp;              // Live stack from here on, besides the red zone below.
   uintptr_t thread_pointer;  // fs base; 0 where the thread has none.
+  Registers registers;       // The general ones, all that are told; none of a thread that does not stand still.
+  bool in_call;              // Its registers are those of a caller of ours: it has given up its red zone.
   uint32_t general_words;    // The first so many words are of general registers; the others of vector registers.
   uint32_t word_count;
   uint64_t words[kMostWords];  // Those that may be addresses.
@@ -42,6 +44,19 @@ struct StoppedThread {
   void keep_general(uint64_t word) noexcept {
     keep(word);
     general_words = word_count;
+  }
+  // It is in a function of ours: what counts are the registers as the program's own code left them, and the block that
+  // this function is about.
+  void pass_over(const Registers& host, uint64_t in_hand) noexcept {
+    word_count = general_words = 0;
+    sp = host.value[kDwarfStackPointer];
+    in_call = true;
+    for (const unsigned number : kPreservedRegisters) {
+      if (host.has(number)) keep_general(host.value[number]);
+    }
+    keep_general(registers.value[kDwarfFirstArgument]);  // Of a hook that has only begun.
+    keep_general(thread_pointer);
+    keep_general(in_hand);
   }
   // `area` of `bytes` as for_each_vector_word takes it. After the general ones.
   void keep_vectors(const void* area, size_t bytes) noexcept {

@@ -173,7 +173,7 @@ Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scra
   uint32_t count = 0;
   for (;;) {
     const uintptr_t pc = registers.value[kDwarfReturnAddress] - (state.exact_pc ? 0 : 1);
-    if (count > 0 || pc - skip_start_ >= skip_end_ - skip_start_) {
+    if (count > 0 || !skips(pc)) {
       if (count == limit) return {count, Cut::kDepthLimit};
       pcs[count++] = pc;
     }

@@ -38,6 +38,7 @@ class Unwinder {
     skip_start_ = skip_start;
     skip_end_ = skip_end;
   }
+  [[nodiscard]] bool skips(uintptr_t pc) const noexcept { return pc - skip_start_ < skip_end_ - skip_start_; }
   [[nodiscard]] Walk walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
                           uint32_t limit) const noexcept;
 
