@@ -2,9 +2,12 @@
 #include "preload/options.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <string>
 #include <vector>
+
+#include "preload/leak_scan/heuristics.h"
 
 namespace seep {
 namespace {
@@ -53,6 +56,23 @@ TEST(Options, WhatIsWrongIsNamedAndTheRestHolds) {
   EXPECT_EQ(parsed.options.depth, 128u);
 }
 
+TEST(Options, OfAValueThatIsNoGoodNothingIsTaken) {
+  const Options defaults = parse(nullptr).options;
+  for (const char* bad :
+       {"interval=0", "interval=99999999999999h", "scan_limit=0", "max_stream=9999999999t", "max_stream=8x",
+        "max_memory=8kb", "seed=8x", "seed=99999999999999999999", "sample=8x", "sample=0", "depth=8x"}) {
+    const Parsed parsed = parse(bad);
+    EXPECT_EQ(parsed.complaints, std::vector<std::string>{bad});
+    EXPECT_EQ(parsed.options.interval_ns, defaults.interval_ns) << bad;
+    EXPECT_EQ(parsed.options.scan_limit_ns, defaults.scan_limit_ns) << bad;
+    EXPECT_EQ(parsed.options.max_stream_bytes, defaults.max_stream_bytes) << bad;
+    EXPECT_EQ(parsed.options.max_memory_bytes, defaults.max_memory_bytes) << bad;
+    EXPECT_EQ(parsed.options.seed, defaults.seed) << bad;
+    EXPECT_EQ(parsed.options.sample_bytes, defaults.sample_bytes) << bad;
+    EXPECT_EQ(parsed.options.depth, defaults.depth) << bad;
+  }
+}
+
 TEST(Options, OverlongValuesAreRefusedNotCut) {
   const std::string text = "out=" + std::string(3000, 'x');
   EXPECT_EQ(parse(text.c_str()).complaints.size(), 1u);
@@ -71,6 +91,62 @@ TEST(Options, BytesAndDurations) {
   EXPECT_TRUE(parse_duration("250ms", value) && value == 250'000'000);
   EXPECT_TRUE(parse_duration("2h", value) && value == uint64_t{7200} * 1'000'000'000);
   for (const char* bad : {"", "s", "0", "5d", "99999999999999h"}) EXPECT_FALSE(parse_duration(bad, value)) << bad;
+}
+
+TEST(Options, AnExactRecordingIsScannedAtExitASampledOneOnRequest) {
+  EXPECT_EQ(parse(nullptr).options.scan, Options::Scan::kRequest);
+  EXPECT_EQ(parse("sample=1").options.scan, Options::Scan::kExit);
+  EXPECT_EQ(parse("scan=exit").options.scan, Options::Scan::kExit);
+  EXPECT_EQ(parse("scan=request:sample=1").options.scan, Options::Scan::kRequest);
+  EXPECT_EQ(parse("sample=1:scan=off").options.scan, Options::Scan::kOff);
+  for (const char* bad : {"scan=", "scan=no", "scan=exit,request", "scan"}) {
+    EXPECT_EQ(parse(bad).complaints.size(), 1u) << bad;
+    EXPECT_EQ(parse(bad).options.scan, Options::Scan::kRequest) << bad;
+  }
+}
+
+TEST(Options, AScanHasALimit) {
+  EXPECT_EQ(parse(nullptr).options.scan_limit_ns, 2'000'000'000u);
+  EXPECT_EQ(parse("scan_limit=1500ms").options.scan_limit_ns, 1'500'000'000u);
+  EXPECT_EQ(parse("scan_limit=3").options.scan_limit_ns, 3'000'000'000u);
+  EXPECT_EQ(parse("scan_limit=0").complaints, std::vector<std::string>{"scan_limit=0"});
+  EXPECT_EQ(parse("scan_limit=0").options.scan_limit_ns, 2'000'000'000u);
+}
+
+TEST(Options, ASignalIsNamedOrNumbered) {
+  EXPECT_EQ(parse(nullptr).options.scan_signal, 0);
+  EXPECT_EQ(parse("scan_signal=USR1").options.scan_signal, SIGUSR1);
+  EXPECT_EQ(parse("scan_signal=SIGUSR2").options.scan_signal, SIGUSR2);
+  EXPECT_EQ(parse(("scan_signal=" + std::to_string(SIGWINCH)).c_str()).options.scan_signal, SIGWINCH);
+  EXPECT_EQ(parse("scan_signal=34").options.scan_signal, 34);
+  EXPECT_EQ(parse("scan_signal=64").options.scan_signal, 64);
+}
+
+// Those that end a process whatever it does, that mean a fault, that libc uses itself, and what is none.
+TEST(Options, NotEverySignalMayAskForAScan) {
+  for (const char* bad : {"KILL", "STOP", "SEGV", "CHLD", "usr1", "SIG", "", "0", "9", "11", "32", "33", "65", "10x",
+                          "-10", "4294967306"}) {
+    const Parsed parsed = parse((std::string("scan_signal=") + bad).c_str());
+    EXPECT_EQ(parsed.complaints.size(), 1u) << bad;
+    EXPECT_EQ(parsed.options.scan_signal, 0) << bad;
+  }
+}
+
+TEST(Options, HeuristicsAreNamedAsValgrindNamesThem) {
+  using namespace leak_scan;
+  EXPECT_EQ(parse(nullptr).options.heuristics, kAllHeuristics);
+  EXPECT_EQ(parse("scan_heuristics=none").options.heuristics, kNoHeuristic);
+  EXPECT_EQ(parse("scan_heuristics=none:scan_heuristics=all").options.heuristics, kAllHeuristics);
+  EXPECT_EQ(parse("scan_heuristics=stdstring").options.heuristics, kStdString);
+  EXPECT_EQ(parse("scan_heuristics=length64").options.heuristics, kLength64);
+  EXPECT_EQ(parse("scan_heuristics=newarray").options.heuristics, kNewArray);
+  EXPECT_EQ(parse("scan_heuristics=multipleinheritance").options.heuristics, kMultipleInheritance);
+  EXPECT_EQ(parse("scan_heuristics=newarray,stdstring").options.heuristics, kNewArray | kStdString);
+  for (const char* bad : {"", ",", "stdstring,", ",stdstring", "stdstring,newarry", "std", "stdstring newarray"}) {
+    const Parsed parsed = parse((std::string("scan_heuristics=") + bad).c_str());
+    EXPECT_EQ(parsed.complaints.size(), 1u) << bad;
+    EXPECT_EQ(parsed.options.heuristics, kAllHeuristics) << bad;
+  }
 }
 
 }  // namespace
