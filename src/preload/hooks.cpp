@@ -74,6 +74,7 @@ SEEP_SLOW void* slow_realloc(void* block, size_t size, bool wanted) {
   const seep::TakenRecord& record = moving.record;
   seep::take_record(block, moving.record);
   void* result = next.realloc(block, size);
+  moving.is_at(result);
   if (result == nullptr && size != 0) {
     seep::put_back(block, record);
     return nullptr;

@@ -89,7 +89,14 @@ struct MovingBlock {
   MovingBlock(const MovingBlock&) = delete;
   MovingBlock& operator=(const MovingBlock&) = delete;
 
+  // The allocator has moved it.
+  void is_at(const void* moved) noexcept {
+    new_block = reinterpret_cast<uintptr_t>(moved);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
   uintptr_t block;
+  uintptr_t new_block = 0;  // 0: not known yet.
   size_t new_bytes;
   uintptr_t before;
   TakenRecord record{};

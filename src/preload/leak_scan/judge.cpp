@@ -3,7 +3,7 @@
 // The verdicts; see judge.h.
 #include "preload/leak_scan/judge.h"
 
-#include <dlfcn.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,12 +22,10 @@ ScanFailure failure_of(Outcome outcome) {
 
 // The loader's number among the modules; 0: none of its code has allocated.
 uint32_t find_loader(Region region) {
-  dl_find_object loader;
-  if (_dl_find_object(reinterpret_cast<void*>(&_dl_find_object), &loader) != 0) return 0;
-  const auto start = reinterpret_cast<uint64_t>(loader.dlfo_map_start);
+  const uint64_t start = getauxval(AT_BASE);
   for (const Newest& newest : region.header().newest) {
     for (Ref ref = newest.module.load(std::memory_order_acquire); ref != 0; ref = region.at<Module>(ref)->next_older) {
-      if (region.at<Module>(ref)->start == start) return region.at<Module>(ref)->id;
+      if (start != 0 && region.at<Module>(ref)->start == start) return region.at<Module>(ref)->id;
     }
   }
   return 0;
@@ -76,7 +74,7 @@ ScanFailure Judge::run(Deadline deadline) noexcept {
   options.mode = exact ? MarkOptions::Mode::kExact : MarkOptions::Mode::kSampled;
   options.heuristics = evidence_.heuristics;
   options.files = {&roots.mappings(), readable_end, is_code};
-  options.glibc_heap = evidence_.allocator.start != evidence_.allocator.end;
+  options.glibc_heap = !evidence_.allocator.is_empty();
   options.readable = roots.readable().data();
   options.readable_count = roots.readable().size();
   options.deadline = deadline;

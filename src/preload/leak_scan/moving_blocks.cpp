@@ -30,17 +30,22 @@ uint64_t find_moving(const StoppedThread& thread) {
 }
 
 // A word that a realloc had at hand and that is no live block: the new place, if what stands before it fits.
-bool may_be_new_place(uint64_t word, uint64_t bytes) {
+bool may_be_new_place(uint64_t word, uint64_t bytes, bool glibc_heap) {
   constexpr uint64_t kFlags = 7, kMostSlack = 64;
   uint64_t size;
   if (word % 16 != 0 || word < 4096 || !recording.heap_pages.contains(word)) return false;
-  if (recording.live.contains(word) || !read_value(word - kWord, size)) return false;
+  if (recording.live.contains(word)) return false;
+  if (!glibc_heap) return true;
+  if (!read_value(word - kWord, size)) return false;
   size &= ~kFlags;
   return size >= bytes && size <= bytes + kMostSlack;
 }
 
-bool add_new_places(const StoppedThread& thread, uint64_t moving, uint64_t bytes, GrowingArray<Range>& ranges) {
-  const auto add = [&](uint64_t word) { return !may_be_new_place(word, bytes) || ranges.add({word, word + bytes}); };
+bool add_new_places(const StoppedThread& thread, uint64_t moving, uint64_t bytes, bool glibc_heap,
+                    GrowingArray<Range>& ranges) {
+  const auto add = [&](uint64_t word) {
+    return !may_be_new_place(word, bytes, glibc_heap) || ranges.add({word, word + bytes});
+  };
   for (uint32_t i = 0; i < thread.word_count; ++i) {
     if (!add(thread.words[i])) return false;
   }
@@ -63,7 +68,7 @@ uint64_t value_in_thread(const StoppedThread& thread, size_t member_offset) noex
   return read ? value : 0;
 }
 
-bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& ranges) noexcept {
+bool find_moving_blocks(const StoppedThreads& threads, bool glibc_heap, GrowingArray<Range>& ranges) noexcept {
   for (uint32_t i = 0; i < threads.size(); ++i) {
     const StoppedThread& thread = threads[i];
     if (!thread.stands_still()) continue;
@@ -73,7 +78,9 @@ bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& rang
       const auto& block = *reinterpret_cast<const MovingBlock*>(bytes);
       const bool is_there = recording.live.contains(block.block);  // Not taken out yet, or put back.
       if (!is_there && !ranges.add({block.block, block.block + block.record.entry.size_bytes})) return false;
-      if (!is_there && !add_new_places(thread, moving, block.new_bytes, ranges)) return false;
+      const bool is_known = block.new_block != 0;
+      if (is_known && !ranges.add({block.new_block, block.new_block + block.new_bytes})) return false;
+      if (!is_there && !is_known && !add_new_places(thread, moving, block.new_bytes, glibc_heap, ranges)) return false;
       // One that was interrupted by a handler with a realloc of its own.
       moving = block.before > moving ? block.before : 0;
     }

@@ -15,6 +15,8 @@ namespace seep::leak_scan {
 [[nodiscard]] uint64_t value_in_thread(const StoppedThread& thread, size_t member_offset) noexcept;
 
 // Adds the memory of all such blocks. False: no memory of ours to note it.
-[[nodiscard]] bool find_moving_blocks(const StoppedThreads& threads, GrowingArray<Range>& ranges) noexcept;
+// `glibc_heap`: the allocator is glibc's, whose blocks have their size before them.
+[[nodiscard]] bool find_moving_blocks(const StoppedThreads& threads, bool glibc_heap,
+                                      GrowingArray<Range>& ranges) noexcept;
 
 }  // namespace seep::leak_scan

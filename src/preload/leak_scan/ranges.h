@@ -14,6 +14,7 @@ struct Range {
   uint64_t start, end;  // [start, end)
 
   [[nodiscard]] bool holds(uint64_t address) const noexcept { return start <= address && address < end; }
+  [[nodiscard]] bool is_empty() const noexcept { return start >= end; }
 };
 
 class RangeSet {

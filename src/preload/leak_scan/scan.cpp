@@ -79,7 +79,7 @@ void scan_at_exit_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   const uint64_t now = monotonic_ns(), limit_ns = recording.options.scan_limit_ns;
   Scan scan(*job.place, job.region, job.host, job.trigger);
-  job.failure = scan.look(now + limit_ns / 2, job.blocked_by_host);
+  job.failure = scan.look(now + limit_ns / 4 * 3, job.blocked_by_host);
   if (job.failure != ScanFailure::kNone) scan.fail(job.failure);
   else job.failure = scan.judge(now + limit_ns);
 }

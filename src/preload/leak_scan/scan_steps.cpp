@@ -156,7 +156,8 @@ bool Scan::add_regions() noexcept {
   bool noted = true;
   root_regions.each([&](uint64_t start, uint64_t end) { noted = noted && place_.regions.add({start, end}); });
   if (!noted) return false;
-  return !recording.options.exact() || find_moving_blocks(place_.stop.threads(), place_.regions);
+  return !recording.options.exact() ||
+         find_moving_blocks(place_.stop.threads(), !place_.allocator.is_empty(), place_.regions);
 }
 
 // The recording, and libseep.so without the blocks in it that are the host's.
@@ -177,6 +178,7 @@ bool Scan::knows_all_blocks() const noexcept {
 }
 
 bool Scan::fill_request() noexcept {
+  find_allocator();
   // The regions first: a block that is being moved is found in frames of ours, which are passed over then.
   if (!add_regions() || !add_threads() || !add_own()) return false;
   request_ = {};
@@ -192,7 +194,6 @@ bool Scan::fill_request() noexcept {
   const bool exact = recording.options.exact();
   if (exact && knows_all_blocks()) request_.heap_pages = &recording.heap_pages;
   facts_.heap_as_roots = exact && request_.heap_pages == nullptr ? 1 : 0;
-  find_allocator();
   return true;
 }
 

@@ -38,7 +38,7 @@ class MovingBlocksTest : public testing::Test {
     thread.state = state;
     if (word_at_hand != 0) thread.words[thread.word_count++] = word_at_hand;
     GrowingArray<Range> ranges(memory);
-    EXPECT_TRUE(find_moving_blocks(threads, ranges));
+    EXPECT_TRUE(find_moving_blocks(threads, true, ranges));
     Found found;
     for (const Range& range : ranges) found.insert({range.start, range.end});
     return found;
