@@ -17,6 +17,8 @@ namespace {
 
 using namespace seep;
 
+constexpr size_t kMostRegionBytes = 4096;  // As in scripts/fuzz.
+
 void write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream file(path, std::ios::binary);
   file << bytes;
@@ -51,7 +53,7 @@ void scan(RandomProgram& program, unsigned seed) {
   strcpy(state.default_suppressions, "# known\nleak:*lib*.so$\nleak:^main\n");
 }
 
-void make(const std::filesystem::path& directory, unsigned seed) {
+void make_stream(const std::filesystem::path& directory, unsigned seed) {
   RandomProgram program(seed, seed % 2 == 1, 1 + seed % 4);
   const EndFacts end{seed % 3 == 0 ? EndHow::kExit : EndHow::kExec, true, 1, 0, 5};
   Identity& identity = program.header().identity;
@@ -63,10 +65,18 @@ void make(const std::filesystem::path& directory, unsigned seed) {
   if (seed % 4 == 1) program.header().progress.write_everything = 1;
   program.snapshot(&end);
   write(directory / "stream" / std::to_string(seed), program.stream);
+}
+
+// So small that it stays whole below the fuzzer's longest input.
+void make_region(const std::filesystem::path& directory, unsigned seed) {
+  RandomProgram program(seed, seed % 2 == 1, 1);
+  program.snapshots(1 + seed % 2);
+  if (seed % 3 != 2) scan(program, seed);
+  if (seed % 4 < 2) program.header().progress = {};
   program.header().ready = 1;
-  if (seed % 2 == 0) program.header().progress = {};
-  write(directory / "region" / std::to_string(seed),
-        fuzz::compact(&program.header(), program.header().used_bytes.load()));
+  const std::string bytes = fuzz::compact(&program.header(), program.header().used_bytes.load());
+  if (bytes.size() > kMostRegionBytes) throw std::runtime_error("a region is longer than the fuzzer's inputs");
+  write(directory / "region" / std::to_string(seed), bytes);
 }
 
 }  // namespace
@@ -78,5 +88,8 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path directory = argv[1];
   for (const char* kind : {"stream", "region"}) std::filesystem::create_directories(directory / kind);
-  for (unsigned seed = 0; seed < 16; ++seed) make(directory, seed);
+  for (unsigned seed = 0; seed < 16; ++seed) {
+    make_stream(directory, seed);
+    make_region(directory, seed);
+  }
 }
