@@ -44,6 +44,7 @@ Function next_function(const char* symbol) {
 }
 
 struct NextEvents {
+  void* (*dlopen)(const char*, int);
   int (*dlclose)(void*);
   void (*exit_now)(int);
   int (*execve)(const char*, char* const*, char* const*);
@@ -56,6 +57,7 @@ constinit NextEvents next_events{};
 // Mostly by the constructor; by a hook that comes before it.
 const NextEvents& events() {
   if (next_events.dlclose == nullptr) {
+    next_events.dlopen = next_function<void* (*)(const char*, int)>("dlopen");
     next_events.exit_now = next_function<void (*)(int)>("_exit");
     next_events.execve = next_function<int (*)(const char*, char* const*, char* const*)>("execve");
     next_events.execvpe = next_function<int (*)(const char*, char* const*, char* const*)>("execvpe");
@@ -218,6 +220,12 @@ size_t count_arguments(va_list list) {
 }
 
 }  // namespace
+
+// A jump: the loader looks at who calls it. A library that is bound to libc before all else allocates unseen.
+SEEP_HOOK void* dlopen(const char* file, int mode) {
+  if ((mode & RTLD_DEEPBIND) != 0) seep::recording.has_unseen_blocks.store(true, std::memory_order_relaxed);
+  return events().dlopen(file, mode);
+}
 
 // Not a jump: what was remembered of the library's code is void once it is gone, and what another thread looked up
 // while it went, too.

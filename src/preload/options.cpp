@@ -112,12 +112,18 @@ bool parse_heuristics(Options& options, const char* value) {
   return true;
 }
 
-bool parse_seed(Options& options, const char* value) { return parse_number(value, options.seed) && *value == '\0'; }
+bool parse_seed(Options& options, const char* value) {
+  uint64_t seed;
+  if (!parse_number(value, seed) || *value != '\0') return false;
+  options.seed = seed;
+  return true;
+}
 
 }  // namespace
 
 bool parse_bytes(const char* text, uint64_t& bytes) noexcept {
-  if (!parse_number(text, bytes)) return false;
+  uint64_t number;
+  if (!parse_number(text, number)) return false;
   unsigned shift = 0;
   switch (*text) {
     case 't':
@@ -131,7 +137,9 @@ bool parse_bytes(const char* text, uint64_t& bytes) noexcept {
     default: break;
   }
   if (shift != 0) ++text;
-  return *text == '\0' && !__builtin_mul_overflow(bytes, uint64_t{1} << shift, &bytes);
+  if (*text != '\0' || __builtin_mul_overflow(number, uint64_t{1} << shift, &number)) return false;
+  bytes = number;
+  return true;
 }
 
 bool parse_duration(const char* text, uint64_t& duration_ns) noexcept {
@@ -143,7 +151,10 @@ bool parse_duration(const char* text, uint64_t& duration_ns) noexcept {
   uint64_t number;
   if (!parse_number(text, number)) return false;
   for (const auto& unit : kUnits) {
-    if (strcmp(text, unit.name) == 0) return !__builtin_mul_overflow(number, unit.ns, &duration_ns) && duration_ns > 0;
+    if (strcmp(text, unit.name) != 0) continue;
+    if (__builtin_mul_overflow(number, unit.ns, &number) || number == 0) return false;
+    duration_ns = number;
+    return true;
   }
   return false;
 }

@@ -206,7 +206,7 @@ void look_after_things(ThreadState& thread) {
   // A sample comes once in a while and costs microseconds anyway, so that the clock is no matter there.
   if (!recording.options.exact() || thread.slow_events % 256 == 0) {
     maybe_snapshot();
-    leak_scan::look_after_copy();
+    if (leak_scan::look_after_copy()) (void)take_snapshot();
   }
 }
 

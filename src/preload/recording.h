@@ -43,6 +43,7 @@ struct Recording {
   uint64_t inherited_used_bytes = 0;
   std::atomic<uint32_t> first_own_trace{0};         // Traces with a smaller Ref are a parent's.
   bool inherits_unknown_blocks = false;             // After a fork: the parent had dropped records.
+  std::atomic<bool> has_unseen_blocks{false};       // A library was loaded that does not allocate through us.
   std::atomic<uint64_t> freed_inherited_blocks{0};  // Until there is a region that counts them.
   std::atomic<uint64_t> freed_inherited_bytes{0};
   std::atomic<uint64_t> early_loss[static_cast<unsigned>(LossKind::kCount)]{};  // The same.

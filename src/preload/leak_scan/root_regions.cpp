@@ -20,6 +20,7 @@ bool RootRegions::add(const void* start, size_t bytes) noexcept {
 }
 
 bool RootRegions::remove(const void* start, size_t bytes) noexcept {
+  if (start == nullptr || bytes == 0) return false;
   const auto address = reinterpret_cast<uintptr_t>(start);
   for (Entry& entry : entries_) {
     size_t there = bytes;

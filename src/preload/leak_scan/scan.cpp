@@ -204,10 +204,10 @@ bool wants_scan_at_exit() noexcept {
   return true;
 }
 
-void look_after_copy() noexcept {
-  if (number_in_copy.load(std::memory_order_relaxed) == 0) return;
+bool look_after_copy() noexcept {
+  if (number_in_copy.load(std::memory_order_relaxed) == 0) return false;
   const sys::SignalsBlocked blocked;
-  (void)is_copy_done(copy.look());
+  return is_copy_done(copy.look());
 }
 
 void wait_for_copy(uint64_t until_ns) noexcept {

@@ -52,7 +52,7 @@ void forgo_scan_at_exit() noexcept;
 
 // A copy that has finished is taken off the kernel's list of processes, and if it was killed, that is said in the
 // recording: now and then; before the last snapshot, which waits for it; before an exec, which does not.
-void look_after_copy() noexcept;
+bool look_after_copy() noexcept;  // True: there may be news for a snapshot.
 void wait_for_copy(uint64_t until_ns) noexcept;
 void end_copy() noexcept;
 

@@ -174,7 +174,8 @@ bool Scan::add_own() noexcept {
 
 // Else what is in none of them may be an unknown one that holds others.
 bool Scan::knows_all_blocks() const noexcept {
-  return !recording.inherits_unknown_blocks && dropped_records(region_.header()) == 0;
+  return !recording.inherits_unknown_blocks && !recording.has_unseen_blocks.load(std::memory_order_relaxed) &&
+         dropped_records(region_.header()) == 0;
 }
 
 bool Scan::fill_request() noexcept {
