@@ -78,7 +78,7 @@ class Bans(SeepTest):
         self.assertIn("BIND_NOW", "\n".join(lines_of("readelf", "-dW", PRELOAD)))
 
     def test_fast_paths_have_no_locked_instruction_before_the_jump(self):
-        for hook in ("malloc", "free", "calloc", "realloc"):
+        for hook in ("malloc", "free", "calloc", "realloc", "dlopen"):
             code = lines_of("objdump", "-d", "--no-show-raw-insn", f"--disassemble={hook}", PRELOAD)
             instructions = [line.split("\t", 1)[1] for line in code if re.match(r"\s+[0-9a-f]+:\t", line)]
             self.assertGreater(len(instructions), 3, hook)

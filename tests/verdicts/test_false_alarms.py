@@ -15,6 +15,10 @@ class FalseAlarms(verdicts.VerdictsTest):
     def test_copied_memory(self):
         self.check("copied_memory")
 
+    def test_deep_binding(self):
+        self.heap_as_roots = True
+        self.check("deep_binding")
+
     def test_large_blocks(self):
         self.check("large_blocks")
 
