@@ -27,6 +27,8 @@ class HeapPages {
  public:
   static constexpr unsigned kPageBits = 12;
   static constexpr size_t kLargeBytes = 64 << 10;
+  // What is larger is mostly address space that nobody fills. It stays roots, and its bits take no time and no memory.
+  static constexpr size_t kMostBytes = size_t{16} << 30;
 
   constexpr explicit HeapPages(PrivateMemory& memory) : memory_(memory) {}
 
@@ -35,7 +37,7 @@ class HeapPages {
     const uint64_t first = start >> kPageBits, last = (start + (bytes == 0 ? 0 : bytes - 1)) >> kPageBits;
     const Word* word = find_word(first);
     if (__builtin_expect(first == last && word != nullptr && (load(*word) & bit(first)) != 0, true)) return;
-    add_pages(first, last);
+    if (bytes <= kMostBytes) add_pages(first, last);
   }
 
   // The pages of [start, start + bytes), also those that lie only partly in it.

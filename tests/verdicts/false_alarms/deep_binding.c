@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
   held_by_library(keep);
   forget();
   tell("held_by_library", "reachable", 1, 100);
+  tell_as("valgrind", "held_by_library", "reachable", 1, 100);  // Which sees the library's block, too.
+  tell_as("valgrind", "keep", "reachable", 1, 64);
   last_words();
   return 0;
 }
