@@ -10,11 +10,11 @@
 //
 // Runs inside the host, on its threads and in its signal handlers. Must not change errno.
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "preload/keep_errno.h"
 #include "preload/leak_scan/program_wishes.h"
 #include "preload/leak_scan/root_regions.h"
 #include "preload/leak_scan/scan.h"
@@ -28,6 +28,7 @@
 
 namespace {
 
+using seep::KeepErrno;
 using seep::Registers;
 using seep::leak_scan::ScanReply;
 
@@ -38,17 +39,6 @@ __attribute__((always_inline)) inline Registers registers_here() {
   seep::capture_registers(here);
   return here;
 }
-
-class KeepErrno {
- public:
-  KeepErrno() : saved_(errno) {}
-  ~KeepErrno() { errno = saved_; }
-  KeepErrno(const KeepErrno&) = delete;
-  KeepErrno& operator=(const KeepErrno&) = delete;
-
- private:
-  int saved_;
-};
 
 // A child of vfork runs in its parent's memory, and is not the process that is recorded.
 bool is_recorded() {

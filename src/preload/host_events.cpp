@@ -20,6 +20,7 @@
 #include "preload/exec_target.h"
 #include "preload/host_memory.h"
 #include "preload/identity.h"
+#include "preload/keep_errno.h"
 #include "preload/next_allocator.h"
 #include "preload/other_tools.h"
 #include "preload/recorder.h"
@@ -69,11 +70,9 @@ const NextEvents& events() {
 }
 
 bool end_with(const seep::EndFacts& end, bool keep_region, const seep::leak_scan::HostExit* host) {
-  const int saved = errno;
+  const seep::KeepErrno keep_errno;
   const auto kind = end.how == seep::EndHow::kExec ? seep::SnapshotKind::kExec : seep::SnapshotKind::kExit;
-  const bool done = seep::final_snapshot(kind, end, keep_region, host);
-  errno = saved;
-  return done;
+  return seep::final_snapshot(kind, end, keep_region, host);
 }
 
 // Inlined, so that the registers are those of the function that the host has called.
@@ -91,11 +90,10 @@ void on_quick_exit() { end_by_exit(false, 0, kExitFrames); }  // Its status is n
 
 // Option scan_signal. Without SA_NODEFER, so that one scan is done before the next is asked for.
 void on_scan_signal(int, siginfo_t*, void*) {
-  const int saved = errno;
+  const seep::KeepErrno keep_errno;
   seep::Registers here;
   seep::capture_registers(here);
   seep::leak_scan::scan_on_request(here, seep::ScanTrigger::kSignal, false);
-  errno = saved;
 }
 
 void listen_to_scan_signal() {
@@ -143,7 +141,7 @@ const char* other_malloc() {
 
 // This early libc has not looked at the environment yet; it will find the same.
 __attribute__((constructor)) void seep_start(int, char**, char** environment) {
-  const int saved = errno;
+  const seep::KeepErrno keep_errno;
   if (environ == nullptr) environ = environment;
   events();
   seep::find_next_memory_calls();
@@ -166,7 +164,6 @@ __attribute__((constructor)) void seep_start(int, char**, char** environment) {
       listen_to_scan_signal();
     }
   }
-  errno = saved;
 }
 
 // The last of all destructors. Only now may more be done beside a sanitizer than forward.

@@ -5,10 +5,10 @@
 
 #include <sys/prctl.h>
 
-#include <cerrno>
 #include <cstring>
 
 #include "preload/clock.h"
+#include "preload/keep_errno.h"
 #include "preload/leak_scan/scan.h"
 #include "preload/recording.h"
 #include "preload/snapshots.h"
@@ -26,18 +26,6 @@ namespace {
 
 alignas(64) constinit uint8_t first_filter[1 << LiveFilter::kFirstBucketsLog2] = {};
 constinit std::atomic<uint32_t> filter_started{0};
-
-// Restores errno: the host must not see that we were here.
-class KeepErrno {
- public:
-  KeepErrno() : saved_(errno) {}
-  ~KeepErrno() { errno = saved_; }
-  KeepErrno(const KeepErrno&) = delete;
-  KeepErrno& operator=(const KeepErrno&) = delete;
-
- private:
-  int saved_;
-};
 
 void start_thread(ThreadState& thread) {
   const uint32_t number = recording.thread_count.fetch_add(1, std::memory_order_relaxed);

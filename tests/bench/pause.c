@@ -106,7 +106,8 @@ static uint64_t gap_in(uint64_t for_ns) {
 
 int main(int count, char** arguments) {
   if (count != 3) return 2;
-  int (*check)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "__lsan_do_recoverable_leak_check");
+  int (*check)(void);
+  *(void**)&check = dlsym(RTLD_DEFAULT, "__lsan_do_recoverable_leak_check");  // As POSIX has it.
   pthread_t thread, watcher;
   for (int i = 0; i < kSleeping; ++i) {
     if (pthread_create(&thread, NULL, sleep_on, NULL) != 0) return 1;
