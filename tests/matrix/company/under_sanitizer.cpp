@@ -4,6 +4,7 @@
 // and, if its argument says so, does what the sanitizers look for: `leak`, `overflow`, `race`, `shift`.
 //
 // Expected: what the sanitizer says and does is what it says and does in the company of any other preload.
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,8 +23,14 @@ void work() {
   for (int i = 0; i < 1000; ++i) strings.push_back(std::make_unique<std::string>(static_cast<size_t>(i), 'x'));
 }
 
+// The other thread has written when this one does, and nothing but time has told it so.
 void race() {
-  std::thread thread([] { ++shared_word; });
+  std::atomic<bool> written{false};
+  std::thread thread([&written] {
+    ++shared_word;
+    written.store(true, std::memory_order_relaxed);
+  });
+  while (!written.load(std::memory_order_relaxed)) std::this_thread::yield();
   ++shared_word;
   thread.join();
 }
