@@ -76,9 +76,9 @@ class PostgreSQL(SoftwareTest):
         reports = self.each_way(action, bare_preload=True, user="postgres" if IS_ROOT else None)
         for report in reports.values():
             self.assertEqual(self.ends(report), {"exit"})
-            # The launcher of replication workers returns 1 when it is told to end, as it does without seep.
+            # Workers that are told to end return 1, as they do without seep.
             failures = [process["exit_status"] for process in report["processes"] if process["exit_status"] != 0]
-            self.assertIn(failures, ([], [1]))
+            self.assertLessEqual(set(failures), {1})
         self.assertLessEqual({"initdb", "postgres"}, self.executables(reports[EXACT]))
 
 
