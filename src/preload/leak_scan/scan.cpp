@@ -3,6 +3,7 @@
 // When there is a scan, and what becomes of its copy; see scan.h.
 #include "preload/leak_scan/scan.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include <new>
@@ -75,13 +76,47 @@ struct Job {
   ScanFailure failure = ScanFailure::kNone;
 };
 
+// Whether the copy that ran last has come to an end. If it did without a word, that is said for it.
+bool is_copy_done(CopyEnd end) {
+  if (end.state == CopyState::kRuns) return false;
+  const uint32_t number = number_in_copy.exchange(0, std::memory_order_acq_rel);
+  const Region region = recording.region();
+  if (number == 0 || !region.valid() || end.state == CopyState::kNone) return true;
+  ScanState& state = region.header().scan;
+  const uint32_t standing = state.standing.load(std::memory_order_acquire);
+  const bool stands = standing != 0 && state.results[standing - 1].facts.number == number;
+  const bool failed = state.has_failed.load(std::memory_order_acquire) != 0 && state.failed.number == number;
+  if (stands || failed) return true;
+  ScanFacts facts{};
+  facts.number = number;
+  facts.in_copy = 1;
+  facts.time_ns = now_ns();
+  note_failure(region, facts, ScanFailure::kCopyDied);
+  return true;
+}
+
+// A program that handles faults itself (a Java VM) protects pages as it likes. There a copy searches, also at the end:
+// a fault ends nothing but the copy.
+bool host_handles_faults() {
+  uint64_t action[4] = {};  // The kernel's own struct sigaction; its handler is first.
+  return !sys::failed(system_call(SYS_rt_sigaction, SIGSEGV, 0, sys::as_long(action), sizeof(uint64_t))) &&
+         action[0] > 1;
+}
+
 void scan_at_exit_job(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   const uint64_t now = monotonic_ns(), limit_ns = recording.options.scan_limit_ns;
   Scan scan(*job.place, job.region, job.host, job.trigger);
   job.failure = scan.look(now + limit_ns / 4 * 3, job.blocked_by_host);
-  if (job.failure != ScanFailure::kNone) scan.fail(job.failure);
-  else job.failure = scan.judge(now + limit_ns);
+  if (job.failure != ScanFailure::kNone) return scan.fail(job.failure);
+  if (host_handles_faults() && scan.judge_in(copy, now + limit_ns)) {
+    number_in_copy.store(scan.number(), std::memory_order_relaxed);
+    if (is_copy_done(copy.wait(now + limit_ns))) return;
+    copy.end();
+    (void)is_copy_done(copy.look());
+    return;
+  }
+  job.failure = scan.judge(now + limit_ns);
 }
 
 void scan_on_request_job(void* argument) {
@@ -102,25 +137,6 @@ void scan_on_request_job(void* argument) {
   job.failure = ScanFailure::kThreadsRanOn;
   job.region.header().scan.standing.store(0, std::memory_order_release);
   scan.fail(job.failure);
-}
-
-// Whether the copy that ran last has come to an end. If it did without a word, that is said for it.
-bool is_copy_done(CopyEnd end) {
-  if (end.state == CopyState::kRuns) return false;
-  const uint32_t number = number_in_copy.exchange(0, std::memory_order_acq_rel);
-  const Region region = recording.region();
-  if (number == 0 || !region.valid() || end.state == CopyState::kNone) return true;
-  ScanState& state = region.header().scan;
-  const uint32_t standing = state.standing.load(std::memory_order_acquire);
-  const bool stands = standing != 0 && state.results[standing - 1].facts.number == number;
-  const bool failed = state.has_failed.load(std::memory_order_acquire) != 0 && state.failed.number == number;
-  if (stands || failed) return true;
-  ScanFacts facts{};
-  facts.number = number;
-  facts.in_copy = 1;
-  facts.time_ns = now_ns();
-  note_failure(region, facts, ScanFailure::kCopyDied);
-  return true;
 }
 
 ScanReply reply_of(Region region, ScanFailure failure) {
