@@ -38,8 +38,7 @@ StackMemory find_stack(ThreadState& thread, uintptr_t sp) noexcept {
   const uintptr_t pointer = thread_pointer();
   uintptr_t end = 0;
   if (sp < pointer && pointer - sp < kLargestKnownStack) end = pointer;
-  else if (sp < process_stack_start && process_stack_start - sp < kLargestKnownStack)
-    end = process_stack_start;
+  else if (sp < process_stack_start && process_stack_start - sp < kLargestKnownStack) end = process_stack_start;
   if (end != 0) {
     // Deeper than before on the same stack: only what is new needs a look.
     const uintptr_t known = thread.stack_high == end && thread.stack_low > sp ? thread.stack_low : end;
@@ -50,7 +49,8 @@ StackMemory find_stack(ThreadState& thread, uintptr_t sp) noexcept {
     }
   }
   const uintptr_t high = sp + kLargestOtherStack < sp ? ~uintptr_t{0} : sp + kLargestOtherStack;
-  return {sp, high, true, page_of(sp)};
+  // A stack that nothing has been pushed on ends there: the page of its stack pointer may not be its own.
+  return {sp, high, true, page_of(sp - 1)};
 }
 
 }  // namespace seep

@@ -99,6 +99,20 @@ TEST(StackMemory, OfAFiberIsReadUpToTheFirstPageThatCannotBe) {
   munmap(stack, kBytes);
 }
 
+// A helper that has just been made has pushed nothing: its stack pointer is the first address that is not its own.
+TEST(StackMemory, OfAnEmptyStackNothingIsRead) {
+  constexpr size_t kBytes = 64 << 10;
+  void* stack = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(stack) + kBytes / 2;
+  ASSERT_EQ(mprotect(reinterpret_cast<void*>(end), kBytes / 2, PROT_NONE), 0);
+  ThreadState thread{};
+  const StackMemory memory = find_stack(thread, end);
+  uint64_t value;
+  EXPECT_FALSE(memory.read(end, value));
+  EXPECT_FALSE(memory.read(end + 0x48, value));
+  munmap(stack, kBytes);
+}
+
 TEST(StackMemory, ReadsInsideAndRefusesOutside) {
   uint64_t words[3] = {1, 2, 3}, value = 0;
   const StackMemory memory{reinterpret_cast<uintptr_t>(words), reinterpret_cast<uintptr_t>(words + 3)};
