@@ -65,12 +65,12 @@ __attribute__((noinline)) int check(const Registers& host, seep_leaks* leaks, si
 }
 
 void disable() {
-  uint16_t& depth = seep::thread_state.leak_check_disabled;
+  uint16_t& depth = seep::thread_state.special.leak_check_disabled;
   if (depth != UINT16_MAX) ++depth;
 }
 
 void enable() {
-  uint16_t& depth = seep::thread_state.leak_check_disabled;
+  uint16_t& depth = seep::thread_state.special.leak_check_disabled;
   if (depth != 0) --depth;
 }
 

@@ -12,10 +12,17 @@
 #include <atomic>
 #include <cstring>
 
+#include "preload/unwind/stack_memory.h"
 #include "record/system.h"
 
 namespace seep {
 namespace {
+
+// No time is like that.
+constinit const std::atomic<uint64_t> no_tick_words[2] = {~uint64_t{0}, ~uint64_t{0}};
+constexpr uintptr_t kPageBytes = 4096;
+constexpr unsigned kMostTimePages = 16;  // Below the vDSO, which may not all be there.
+constexpr uint64_t kLongestTickNs = 20'000'000;
 
 using ClockFunction = int (*)(clockid_t, timespec*);
 constinit std::atomic<ClockFunction> vdso_clock{nullptr};
@@ -70,6 +77,56 @@ void start_clock() noexcept {
 uint64_t monotonic_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
 uint64_t monotonic_coarse_ns() noexcept { return read_clock(CLOCK_MONOTONIC_COARSE); }
 uint64_t unix_ns() noexcept { return read_clock(CLOCK_REALTIME); }
+
+constinit std::atomic<const std::atomic<uint64_t>*> tick_words{no_tick_words};
+
+namespace {
+
+bool is_tick(uint64_t time_ns, uint64_t seconds, uint64_t nanoseconds) {
+  return seconds == time_ns / 1'000'000'000 && nanoseconds == time_ns % 1'000'000'000;
+}
+
+const std::atomic<uint64_t>* find_in_page(uintptr_t page) {
+  const auto* words = reinterpret_cast<const std::atomic<uint64_t>*>(page);
+  const uint64_t now_ns = monotonic_coarse_ns();
+  for (size_t i = 0; i + 1 < kPageBytes / sizeof(uint64_t); ++i) {
+    if (is_tick(now_ns, words[i].load(std::memory_order_relaxed), words[i + 1].load(std::memory_order_relaxed))) {
+      return words + i;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void find_tick_words() noexcept {
+  const uintptr_t code = getauxval(AT_SYSINFO_EHDR);
+  if (code == 0) return;
+  for (unsigned attempt = 0; attempt < 2; ++attempt) {  // A tick may come in between.
+    for (unsigned i = 1; i <= kMostTimePages; ++i) {
+      const uintptr_t page = code - i * kPageBytes;
+      const std::atomic<uint64_t>* words = is_readable(page) ? find_in_page(page) : nullptr;
+      if (words != nullptr) return tick_words.store(words, std::memory_order_relaxed);
+    }
+  }
+}
+
+// The words are read before the time: if a tick comes in between, they will differ the next time.
+uint64_t read_coarse_ns(ThreadClock& clock, uint64_t before_ns) noexcept {
+  const std::atomic<uint64_t>* words = tick_words.load(std::memory_order_relaxed);
+  const uint64_t seconds = words[0].load(std::memory_order_relaxed);
+  const uint64_t nanoseconds = words[1].load(std::memory_order_relaxed);
+  const uint64_t now_ns = monotonic_coarse_ns();
+  if (words == no_tick_words) return now_ns;
+  const bool unchanged = seconds == clock.seconds && nanoseconds == clock.nanoseconds;
+  const uint64_t told_ns = seconds * 1'000'000'000 + nanoseconds;
+  if ((unchanged && now_ns > before_ns + kLongestTickNs) || now_ns - told_ns > kLongestTickNs) {
+    tick_words.store(no_tick_words, std::memory_order_relaxed);
+    return now_ns;
+  }
+  clock = {seconds, nanoseconds};
+  return now_ns;
+}
 
 uint64_t coarse_resolution_ns() noexcept {
   timespec resolution{};

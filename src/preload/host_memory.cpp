@@ -94,7 +94,7 @@ void* mapped(void* start, size_t bytes, const void* caller) {
   if (start == MAP_FAILED) return start;
   const auto address = reinterpret_cast<uintptr_t>(start);
   if (is_heap_of(caller)) seep::recording.heap_pages.add(address, bytes);
-  else seep::recording.heap_pages.forget(address, bytes);
+  else seep::recording.forget_heap(address, bytes);
   fork_memory.forget(ForkMemory::kBoth, address, bytes);
   return start;
 }
@@ -186,7 +186,7 @@ void* host_mremap(void* old, size_t old_bytes, size_t bytes, int flags, void* ad
   const auto start = reinterpret_cast<uintptr_t>(old);
   constexpr int kDontUnmap = 4;  // MREMAP_DONTUNMAP
   const bool old_stays = old_bytes == 0 || (flags & kDontUnmap) != 0;
-  seep::recording.heap_pages.forget(start, old_bytes);
+  seep::recording.forget_heap(start, old_bytes);
   return with_move(start, old_bytes, bytes, old_stays, __builtin_return_address(0),
                    [=] { return next(old, old_bytes, bytes, flags, address); });
 }
@@ -198,7 +198,7 @@ int host_munmap(void* address, size_t bytes) {
   constexpr uintptr_t kPageMask = 4095;
   const bool can_be = bytes != 0 && (start & kPageMask) == 0;
   const ForkMemory::Kinds kinds = can_be ? fork_memory.forget(ForkMemory::kBoth, start, bytes) : ForkMemory::Kinds{0};
-  if (can_be) seep::recording.heap_pages.forget(start, bytes);
+  if (can_be) seep::recording.forget_heap(start, bytes);
   const UnmapFunction next = next_of(next_calls.unmap);
   const int result = next != nullptr
                          ? next(address, bytes)

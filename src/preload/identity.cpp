@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "preload/clock.h"
@@ -138,7 +139,9 @@ void fill_identity(Identity& identity) noexcept {
   identity.depth_limit = options.depth;
   identity.sample_bytes = options.sample_bytes;
   identity.interval_ns = options.interval_ns;
-  identity.clock_resolution_ns = coarse_resolution_ns();
+  // In exact mode births are kept less exactly than the clock may tell them.
+  identity.clock_resolution_ns =
+      std::max(coarse_resolution_ns(), options.exact() ? uint64_t{1} << AddressTable::kBirthUnitBits : 0);
   identity.started_unix_ns = unix_ns();
   identity.started_monotonic_ns = monotonic_ns();
   identity.max_stream_bytes = options.max_stream_bytes;

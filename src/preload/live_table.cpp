@@ -98,8 +98,23 @@ bool LiveTable::add_level(unsigned seen) noexcept {
   return true;
 }
 
+bool LiveTable::insert_by_address(uintptr_t address, const LiveEntry& entry) noexcept {
+  if (!uses_addresses_ || !AddressTable::fits(address, entry)) return false;
+  const bool large = entry.size_bytes > AddressTable::kMostSmallBytes;
+  AddressTable::Word* word = large ? by_address_.word_of(address) : by_address_.make_word(address);
+  if (word == nullptr || word->load(std::memory_order_relaxed) > AddressTable::kFree) return false;
+  if (large && (!by_address_.is_used_around(address) || by_address_.is_last_of_leaf(address) ||
+                word[1].load(std::memory_order_relaxed) > AddressTable::kFree)) {
+    return false;
+  }
+  if (!by_address_.is_noted(address)) by_address_.note(address);
+  AddressTable::put(word, address, entry);
+  return true;
+}
+
 LiveTable::Insert LiveTable::insert(uintptr_t address, const LiveEntry& entry, LiveEntry& old) noexcept {
   const bool replaced = remove(address, old);
+  if (insert_by_address(address, entry)) return replaced ? Insert::kReplaced : Insert::kDone;
   const Slot slot = claim(address);
   if (slot.bucket == nullptr) return Insert::kNoRoom;
   write(slot.bucket->value[slot.index], entry);
@@ -108,6 +123,13 @@ LiveTable::Insert LiveTable::insert(uintptr_t address, const LiveEntry& entry, L
 }
 
 bool LiveTable::remove(uintptr_t address, LiveEntry& entry) noexcept {
+  AddressTable::Word* word = by_address_.find(address);
+  if (word != nullptr) {
+    const uint64_t there = word->load(std::memory_order_acquire);
+    entry = AddressTable::unpack(word, there);
+    AddressTable::take(word, there);
+    return true;
+  }
   const Slot slot = find(address);
   if (slot.bucket == nullptr) return false;
   entry = read(slot.bucket->value[slot.index]);
@@ -123,12 +145,18 @@ uintptr_t LiveTable::find_block_around(uintptr_t address) const noexcept {
   return found;
 }
 
+// Of a small block that moves it out of the table by address, which has no room for it.
 bool LiveTable::set_ignored(uintptr_t address) noexcept {
   if (address <= kReserved) return false;
+  LiveEntry entry, old;
+  if (by_address_.find(address) != nullptr && remove(address, entry)) {
+    entry.ignored = true;
+    return insert(address, entry, old) != Insert::kNoRoom;
+  }
   Slot slot = find(address);
   if (slot.bucket == nullptr) {
-    address = find_block_around(address);
-    if (address != 0) slot = find(address);
+    const uintptr_t around = find_block_around(address);
+    if (around != 0 && around != address) return set_ignored(around);
   }
   if (slot.bucket == nullptr) return false;
   slot.bucket->value[slot.index].size_and_birth.fetch_or(kIgnored, std::memory_order_relaxed);
@@ -136,11 +164,17 @@ bool LiveTable::set_ignored(uintptr_t address) noexcept {
 }
 
 bool LiveTable::look_up(uintptr_t address, LiveEntry& entry) const noexcept {
+  if (const AddressTable::Word* word = by_address_.find(address)) {
+    entry = AddressTable::unpack(word, word->load(std::memory_order_relaxed));
+    return true;
+  }
   const Slot slot = find(address);
   if (slot.bucket != nullptr) entry = read(slot.bucket->value[slot.index]);
   return slot.bucket != nullptr;
 }
 
-bool LiveTable::contains(uintptr_t address) const noexcept { return find(address).bucket != nullptr; }
+bool LiveTable::contains(uintptr_t address) const noexcept {
+  return by_address_.find(address) != nullptr || find(address).bucket != nullptr;
+}
 
 }  // namespace seep

@@ -3,6 +3,9 @@
 // Which recorded blocks are live: address -> size, trace, birth, sample interval. Private memory; a fork's child has a
 // copy of it.
 //
+// In exact mode small blocks, which are most, stand in a table by address (address_table.h) that the fast path reads
+// and writes by itself; all others, and those that find no place there, stand here:
+//
 // A list of hash tables, each twice as large as the one before; a table is added when an address finds no place, and no
 // entry ever moves. A table is an array of buckets of eight entries, the keys in one cache line:
 //
@@ -20,24 +23,24 @@
 #include <atomic>
 #include <cstdint>
 
+#include "preload/address_table.h"
+#include "preload/live_entry.h"
 #include "preload/private_memory.h"
 
 namespace seep {
-
-struct LiveEntry {
-  uint64_t size_bytes;
-  uint64_t birth_ns;        // Since the recording began; kept to about a microsecond.
-  uint32_t trace;           // Its Ref.
-  uint32_t interval_shift;  // The sample interval was the recording's first, times 2 to this.
-  bool ignored = false;     // The program does not want it to be called leaked.
-};
 
 class LiveTable {
  public:
   enum class Insert { kDone, kReplaced, kNoRoom };
 
   constexpr LiveTable(PrivateMemory& memory, unsigned first_buckets_log2)
-      : memory_(memory), first_buckets_log2_(first_buckets_log2) {}
+      : memory_(memory), first_buckets_log2_(first_buckets_log2), by_address_(memory) {}
+
+  // Small blocks by address from now on. Before the first insert.
+  void use_addresses() noexcept { uses_addresses_ = true; }
+  // The host's address space is limited: no more of it is taken than must be.
+  void be_frugal() noexcept { by_address_.stop_growing(); }
+  [[nodiscard]] AddressTable& by_address() noexcept { return by_address_; }
 
   void set_first_buckets_log2(unsigned value) noexcept { first_buckets_log2_ = value; }  // Before the first insert.
 
@@ -82,6 +85,7 @@ class LiveTable {
   }
   [[nodiscard]] Bucket& bucket(unsigned level, uintptr_t address, unsigned choice) const noexcept;
   [[nodiscard]] Slot find(uintptr_t address) const noexcept;
+  [[nodiscard]] bool insert_by_address(uintptr_t address, const LiveEntry& entry) noexcept;
   [[nodiscard]] uintptr_t find_block_around(uintptr_t address) const noexcept;
   [[nodiscard]] Slot claim(uintptr_t address) noexcept;
   [[nodiscard]] Slot claim_in_level(unsigned level, uintptr_t address) noexcept;
@@ -91,12 +95,15 @@ class LiveTable {
 
   PrivateMemory& memory_;
   unsigned first_buckets_log2_;
+  bool uses_addresses_ = false;
+  AddressTable by_address_;
   std::atomic<unsigned> level_count_{0};
   std::atomic<Bucket*> levels_[kMaxLevels]{};
 };
 
 template <typename Visit>
 void LiveTable::each(Visit visit) const noexcept {
+  by_address_.each(visit);
   const unsigned levels = level_count_.load(std::memory_order_acquire);
   for (unsigned level = 0; level < levels; ++level) {
     Bucket* buckets = levels_[level].load(std::memory_order_acquire);

@@ -47,6 +47,11 @@ bool parse_depth(Options& options, const char* value) {
   return true;
 }
 
+bool parse_check_traces(Options& options, const char* value) {
+  options.check_traces = strcmp(value, "1") == 0;
+  return options.check_traces || strcmp(value, "0") == 0;
+}
+
 bool parse_valgrind(Options& options, const char* value) {
   options.record_under_valgrind = strcmp(value, "record") == 0;
   return options.record_under_valgrind || strcmp(value, "inert") == 0;
@@ -174,6 +179,7 @@ const OptionKey kOptionKeys[] = {
     {"max_stream", [](Options& o, const char* value) { return parse_bytes(value, o.max_stream_bytes); }},
     {"seed", parse_seed},
     {"valgrind", parse_valgrind},
+    {"check_traces", parse_check_traces},
     {"announce", [](Options& o, const char* value) { return copy_text(o.announce, value); }},
 };
 const size_t kOptionKeyCount = sizeof kOptionKeys / sizeof kOptionKeys[0];

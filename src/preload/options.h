@@ -18,6 +18,7 @@ struct Options {
   uint64_t max_stream_bytes = 256 << 20;  // 0: no limit.
   uint64_t seed = 0;                      // 0: random.
   bool record_under_valgrind = false;
+  bool check_traces = false;  // Walk also where the cache of traces has the trace, and compare; for tests.
   enum class Scan : uint8_t { kByMode, kExit, kRequest, kOff };
   Scan scan = Scan::kByMode;  // When leak scans take place; kByMode only until all options are read.
   int scan_signal = 0;        // Asks for a scan; 0: none.

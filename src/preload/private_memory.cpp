@@ -20,15 +20,9 @@ namespace {
 constexpr size_t kAskFromBytes = 512 << 10;  // Smaller ones are few, and one of them is in every start.
 }  // namespace
 
-void* PrivateMemory::take(size_t bytes) noexcept {
-  const uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  const bool fits = (limit_bytes_ == 0 || used <= limit_bytes_) && (bytes < kAskFromBytes || memory_has_room(bytes));
-  void* memory =
-      !fits ? nullptr : sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-  if (memory == nullptr) {
-    used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    return nullptr;
-  }
+void* PrivateMemory::map(size_t bytes) noexcept {
+  void* memory = sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  if (memory == nullptr) return nullptr;
   sys::advise(memory, bytes, MADV_NOHUGEPAGE);
   sys::advise(memory, bytes, MADV_DONTDUMP);
   static const char kName[] = "seep";
@@ -36,6 +30,19 @@ void* PrivateMemory::take(size_t bytes) noexcept {
               sys::as_long(kName));
   leak_scan::own_memory.note(memory, bytes);
   return memory;
+}
+
+void* PrivateMemory::take(size_t bytes) noexcept {
+  const uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  const bool fits = (limit_bytes_ == 0 || used <= limit_bytes_) && (bytes < kAskFromBytes || memory_has_room(bytes));
+  void* memory = fits ? map(bytes) : nullptr;
+  if (memory == nullptr) used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  return memory;
+}
+
+void* PrivateMemory::reserve(size_t bytes) noexcept {
+  const bool fits = limit_bytes_ == 0 || used_bytes() + bytes <= limit_bytes_;
+  return fits && memory_has_room(bytes) ? map(bytes) : nullptr;
 }
 
 void PrivateMemory::give_back(void* memory, size_t bytes) noexcept {

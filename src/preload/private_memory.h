@@ -21,9 +21,16 @@ class PrivateMemory {
   [[nodiscard]] void* take(size_t bytes) noexcept;
   void give_back(void* memory, size_t bytes) noexcept;  // Only what nobody else has seen.
 
+  // The same for a table of which little is used, mostly: there must be room for all of it, and what is used counts
+  // when that is told.
+  [[nodiscard]] void* reserve(size_t bytes) noexcept;
+  void count_used(size_t bytes) noexcept { used_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+
   [[nodiscard]] uint64_t used_bytes() const noexcept { return used_bytes_.load(std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] static void* map(size_t bytes) noexcept;
+
   std::atomic<uint64_t> used_bytes_{0};
   uint64_t limit_bytes_;
 };

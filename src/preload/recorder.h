@@ -8,6 +8,8 @@
 //   free ─── maybe_recorded ─ no ───────────────────────────────────────────> next allocator
 //                └ maybe: take_record: live table ─ counters; then real free
 //
+// (In exact mode the answers are always yes, and most events take a short cut: exact_path.h.)
+//
 // A record is removed before the real free and inserted after the real malloc, so an address that the allocator reuses
 // is never credited to the wrong trace. Everything is lock-free; what cannot be recorded is counted (LossKind).
 // Runs inside the host, any thread, signal handlers. Never calls malloc, never changes errno.
@@ -21,6 +23,8 @@
 #include "preload/thread_state.h"
 
 namespace seep {
+
+struct CallerFrame;  // trace_capture.h
 
 extern constinit LiveFilter live_filter;
 
@@ -58,8 +62,11 @@ void record_fork_in_child() noexcept;
 // In the slow side of a hook, first: a leak scan passes over our frames, and then looks here.
 inline void hold(const void* block) noexcept { thread_state.in_hand = reinterpret_cast<uintptr_t>(block); }
 
-// After the real allocation returned `block`.
-void record_allocation(void* block, size_t size) noexcept;
+// After the real allocation returned `block`. `caller`: of the hook, if it knows that.
+void record_allocation(void* block, size_t size, const CallerFrame* caller = nullptr) noexcept;
+
+// The same, in exact mode, where the cache has the caller's trace and nothing is to be looked after. False: not so.
+[[nodiscard]] bool record_known(void* block, size_t size, const CallerFrame& caller) noexcept;
 
 // A record that was taken out of the live table, and may have to go back.
 struct TakenRecord {
@@ -105,7 +112,7 @@ struct MovingBlock {
 // After the real free or realloc: memory that the allocator has given back is no heap any more.
 void note_given_back(const void* block, const TakenRecord& record) noexcept;
 // The block is gone for good. `by_free`: not by realloc.
-void count_freed(void* block, const TakenRecord& record, bool by_free) noexcept;
+void count_freed(void* block, const TakenRecord& record, bool by_free, const CallerFrame* caller = nullptr) noexcept;
 // The realloc failed: the block lives on.
 void put_back(void* block, const TakenRecord& record) noexcept;
 

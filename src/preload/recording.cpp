@@ -68,7 +68,7 @@ void write_if_heard(const char* line, size_t bytes) {
 // address space.
 uint64_t most_region_bytes() {
   const Options& options = recording.options;
-  uint64_t capacity = options.max_memory_bytes == 0 ? kMostRegionBytes : options.max_memory_bytes / 4;
+  uint64_t capacity = options.max_memory_bytes == 0 ? kMostRegionBytes : options.max_memory_bytes / 8 * 3;
   if (capacity > kMostRegionBytes) capacity = kMostRegionBytes;
   const uint64_t address_limit = sys::resource_limit(RLIMIT_AS);
   if (address_limit != RLIM64_INFINITY && capacity > address_limit / 16) capacity = address_limit / 16;
@@ -77,15 +77,15 @@ uint64_t most_region_bytes() {
   return capacity;
 }
 
-void make_fork_canary() {
+void make_process_page() {
   void* page = sys::map(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (page == nullptr) return;
   if (sys::failed(sys::advise(page, 4096, MADV_WIPEONFORK))) {
     sys::unmap(page, 4096);
     return;
   }
-  recording.fork_canary = static_cast<std::atomic<uint32_t>*>(page);
-  recording.fork_canary->store(Recording::kNoticed, std::memory_order_relaxed);
+  recording.process_page = static_cast<ProcessPage*>(page);
+  recording.process_page->canary.store(ProcessPage::kNoticed, std::memory_order_relaxed);
 }
 
 void prepare() {
@@ -94,7 +94,7 @@ void prepare() {
   char* buffer = static_cast<char*>(recording.memory.take(kEnvironmentBytes));
   parse_options(options, buffer == nullptr ? nullptr : find_options(buffer), complain, nullptr);
   if (buffer != nullptr) recording.memory.give_back(buffer, kEnvironmentBytes);
-  recording.memory.set_limit(options.max_memory_bytes / 4 * 3);
+  recording.memory.set_limit(options.max_memory_bytes / 8 * 5);
   recording.next_pressure_bytes.store(options.max_memory_bytes / 8 * 3, std::memory_order_relaxed);
   recording.base_seed = options.seed;
   if (options.seed == 0) fill_random(&recording.base_seed, sizeof recording.base_seed);
@@ -107,9 +107,13 @@ void prepare() {
     recording.unwinder.skip_frames_in(own.start, own.end);
   }
   process_stack_start = read_stat_field(kInitialStackField);
-  make_fork_canary();
+  make_process_page();
   start_filter();
-  if (options.exact()) live_filter.match_everything();
+  if (!options.exact()) return;
+  live_filter.match_everything();
+  find_tick_words();
+  // Where address space is limited, tables by address take too much of it.
+  if (sys::resource_limit(RLIMIT_AS) == RLIM64_INFINITY) recording.live.use_addresses();
 }
 
 void add_early_loss(Region region) {
@@ -168,6 +172,13 @@ void wait_briefly() {
   system_call(SYS_nanosleep, sys::as_long(&briefly), 0);
 }
 
+// Where nobody could tell a fork's child, and where each trace is to be checked, there is none.
+void open_fast_path(Region region) {
+  const Options& options = recording.options;
+  if (recording.process_page == &recording.no_page || !options.exact() || options.check_traces) return;
+  recording.process_page->region.store(reinterpret_cast<char*>(&region.header()), std::memory_order_release);
+}
+
 Region make_recording() {
   const uint32_t pid = static_cast<uint32_t>(sys::process_id());
   if (!recording.has_recording_id) fill_random(recording.recording_id, sizeof recording.recording_id);
@@ -183,10 +194,14 @@ Region make_recording() {
   sum_inherited(header.identity);
   add_early_loss(region);
   header.ready.store(1, std::memory_order_release);
+  ProcessPage& page = *recording.process_page;
+  page.first_own_trace = recording.first_own_trace.load(std::memory_order_relaxed);
+  page.started_ns = header.identity.started_monotonic_ns;
   // A signal handler may have forked meanwhile, and this be its child, or have made one: then this is none of ours.
   void* none = nullptr;
   const bool same_process = static_cast<uint32_t>(sys::process_id()) == pid;
   if (same_process && recording.region_base.compare_exchange_strong(none, &header, std::memory_order_acq_rel)) {
+    open_fast_path(region);
     return region;
   }
   if (same_process && path[0] != '\0') sys::unlink(path);
@@ -258,6 +273,7 @@ void make_region_ahead() noexcept {
 }
 
 void give_back_address_space() noexcept {
+  recording.live.be_frugal();
   // A fork's child still has its parent's, as long as it has none of its own.
   const Region region = notice_fork() || recording.inherited_base != nullptr ? open_region() : recording.region();
   if (!region.valid() || !is_own_process()) return;
@@ -312,27 +328,30 @@ void forget_parents_region() {
   recording.base_seed = next_random(seed);
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);
   recording.forget_loaded_code();
+  recording.traces.clear();
+  recording.leases.clear();
   live_filter.forget_builder();
 }
 
 }  // namespace
 
 bool notice_fork() noexcept {
-  std::atomic<uint32_t>* canary = recording.fork_canary;
-  if (canary == nullptr || canary->load(std::memory_order_acquire) == Recording::kNoticed) return false;
+  if (recording.process_page == &recording.no_page) return false;
+  std::atomic<uint32_t>& canary = recording.process_page->canary;
+  if (canary.load(std::memory_order_acquire) == ProcessPage::kNoticed) return false;
   const sys::SignalsBlocked blocked;  // Half-way there is no region that a handler could record to.
-  uint32_t state = Recording::kUnnoticed;
-  if (!canary->compare_exchange_strong(state, Recording::kNoticing, std::memory_order_acq_rel)) {
-    while (canary->load(std::memory_order_acquire) != Recording::kNoticed) wait_briefly();  // Another thread is at it.
+  uint32_t state = ProcessPage::kUnnoticed;
+  if (!canary.compare_exchange_strong(state, ProcessPage::kNoticing, std::memory_order_acq_rel)) {
+    while (canary.load(std::memory_order_acquire) != ProcessPage::kNoticed) wait_briefly();  // Another thread is at it.
     return false;
   }
   forget_parents_region();
-  canary->store(Recording::kNoticed, std::memory_order_release);
+  canary.store(ProcessPage::kNoticed, std::memory_order_release);
   return true;
 }
 
 bool notice_fork_in_child() noexcept {
-  if (recording.fork_canary != nullptr) return notice_fork();
+  if (recording.process_page != &recording.no_page) return notice_fork();
   const sys::SignalsBlocked blocked;
   forget_parents_region();
   return true;

@@ -15,11 +15,22 @@
 #include "preload/options.h"
 #include "preload/private_memory.h"
 #include "preload/scratch_pool.h"
+#include "preload/shard_leases.h"
+#include "preload/unwind/trace_cache.h"
 #include "preload/unwind/unwinder.h"
 #include "record/region.h"
 #include "record/sampling.h"
 
 namespace seep {
+
+// What holds in one process alone: a page that a fork's child sees as zeros, whoever forked.
+struct ProcessPage {
+  enum Canary : uint32_t { kUnnoticed, kNoticing, kNoticed };
+  std::atomic<uint32_t> canary;
+  std::atomic<char*> region;  // In exact mode, while events may be recorded by the fast path (exact_path.h).
+  uint32_t first_own_trace;   // Both written before `region`.
+  uint64_t started_ns;
+};
 
 struct Recording {
   Options options;
@@ -29,6 +40,8 @@ struct Recording {
   LoadedModules modules{memory};
   RowCache rows;
   Unwinder unwinder{modules, rows};
+  TraceCache traces{memory};  // Exact mode.
+  ShardLeases leases;         // The same.
   ScratchPool scratches{memory};
 
   enum State : uint32_t { kUnprepared, kPreparing, kOn, kOff };
@@ -59,13 +72,18 @@ struct Recording {
   bool has_recording_id = false;
   bool has_parent_recording = false;
   uint8_t parent_recording_id[16] = {};
-  enum Canary : uint32_t { kUnnoticed, kNoticing, kNoticed };
-  std::atomic<uint32_t>* fork_canary = nullptr;  // On a page of its own that a fork's child sees as zero.
+  ProcessPage no_page{};  // Where there can be none.
+  ProcessPage* process_page = &no_page;
 
   [[nodiscard]] Region region() const noexcept { return Region(region_base.load(std::memory_order_acquire)); }
   // What is remembered of loaded code is void from now on.
   void forget_loaded_code() noexcept {
     if (modules.next_generation() % RowCache::kGenerations == 0) rows.clear();
+  }
+  // The pages in [start, start + bytes) are none of the allocator's any more.
+  void forget_heap(uintptr_t start, size_t bytes) noexcept {
+    heap_pages.forget(start, bytes);
+    live.by_address().forget(start, bytes);
   }
   // What a record stands for: itself in exact mode.
   [[nodiscard]] Weight weight_of(const LiveEntry& entry) const noexcept {

@@ -44,6 +44,10 @@ class ScratchPool {
     held_from_[index].store(kNotKnown, std::memory_order_relaxed);
     holder_[index].store(nullptr, std::memory_order_release);
   }
+  // Whether somebody is inside with it, or has left it behind.
+  [[nodiscard]] bool is_held(unsigned index) const noexcept {
+    return index < kBlocks && holder_[index].load(std::memory_order_acquire) != nullptr;
+  }
 
  private:
   static constexpr uintptr_t kNotKnown = 0;  // Between the two stores of who takes a block: no handler may conclude.

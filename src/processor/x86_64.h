@@ -5,8 +5,17 @@
 // Runs inside the host, on any thread and in signal handlers; touches nothing but registers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+
+#if defined(__SANITIZE_THREAD__)
+#define SEEP_THREAD_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SEEP_THREAD_SANITIZER
+#endif
+#endif
 
 namespace seep {
 
@@ -99,6 +108,30 @@ __attribute__((always_inline)) inline void capture_registers(Registers& register
       : "rax", "memory");
   registers.valid = 1u << 3 | 1u << 6 | 1u << 7 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16;
 }
+
+// Adds to a counter that this thread alone writes, others may read it at any time: one instruction, so that a signal
+// handler that does the same comes before or after it, and not locked.
+inline void add_alone(std::atomic<uint64_t>& counter, uint64_t value) noexcept {
+#if defined(SEEP_THREAD_SANITIZER)
+  counter.fetch_add(value, std::memory_order_relaxed);  // What the sanitizer can see.
+#else
+  __asm__("addq %1, %0" : "+m"(*reinterpret_cast<uint64_t*>(&counter)) : "er"(value) : "cc");
+#endif
+}
+
+// A hook's way out of its fast path: a function NAME that jumps to TARGET with all arguments as they are, and behind
+// the two that a hook has at most where its caller's frame is: the address of the return address, and the frame pointer
+// as the caller had it, which compiled code is free to overwrite. TARGET is extern "C".
+#define SEEP_JUMP_WITH_CALLER(NAME, TARGET)                        \
+  __asm__(".pushsection .text." #NAME                              \
+          ",\"ax\",@progbits\n\t"                                  \
+          ".hidden " #NAME "\n\t.type " #NAME ",@function\n" #NAME \
+          ":\n\t.cfi_startproc\n\t"                                \
+          "movq %rsp, %rdx\n\t"                                    \
+          "movq %rbp, %rcx\n\t"                                    \
+          "jmp " #TARGET                                           \
+          "\n\t.cfi_endproc\n\t"                                   \
+          ".size " #NAME ", .-" #NAME "\n\t.popsection")
 
 inline uintptr_t stack_pointer() noexcept {
   uintptr_t sp;

@@ -167,18 +167,19 @@ bool Region::reserve(uint64_t bytes) const noexcept {
   return commit(header().used_bytes.load(std::memory_order_relaxed) + bytes);
 }
 
-Ref Region::allocate(size_t bytes) const noexcept {
+Ref Region::allocate(size_t bytes, size_t alignment) const noexcept {
   RegionHeader& head = header();
   const uint64_t size = round_up(bytes, kRefUnitBytes);
   uint64_t used = head.used_bytes.load(std::memory_order_relaxed);
   for (;;) {
-    if (used + size > head.committed_bytes.load(std::memory_order_acquire) && !commit(used + size)) return 0;
+    const uint64_t start = round_up(used, alignment);
+    if (start + size > head.committed_bytes.load(std::memory_order_acquire) && !commit(start + size)) return 0;
     // No entry lies in both parts.
     const uint64_t from = head.private_from_bytes.load(std::memory_order_relaxed);
-    const bool astride = used < from && used + size > from;
-    const uint64_t next = astride ? from : used + size;
+    const bool astride = start < from && start + size > from;
+    const uint64_t next = astride ? from : start + size;
     if (!head.used_bytes.compare_exchange_weak(used, next, std::memory_order_relaxed)) continue;
-    if (!astride) return static_cast<Ref>(used / kRefUnitBytes);
+    if (!astride) return static_cast<Ref>(start / kRefUnitBytes);
     used = next;
   }
 }

@@ -35,7 +35,7 @@ namespace seep {
 using Ref = uint32_t;
 inline constexpr size_t kRefUnitBytes = 16;
 
-inline constexpr uint32_t kRegionVersion = 4;
+inline constexpr uint32_t kRegionVersion = 5;
 inline constexpr char kRegionMagic[8] = {'s', 'e', 'e', 'p', 'r', 'g', 'n', '1'};
 
 // Fields of the stream's Header that are known when recording begins; see proto/seep.proto for each. Written once,
@@ -83,6 +83,8 @@ enum class LossKind : unsigned {
   kFailedWrite,
   kSkippedSnapshot,
   kUnsharedRecord,  // Counted by a reader from outside alone: what lay in private memory.
+  kCheckedTrace,    // With option check_traces: a trace of the cache that a walk has confirmed,
+  kWrongTrace,      // or has not.
   kCount,
 };
 
@@ -248,9 +250,9 @@ class Region {
     return reinterpret_cast<T*>(base_ + static_cast<size_t>(ref) * kRefUnitBytes);
   }
 
-  // `bytes` of zeros, aligned to 16; 0 where there is no more room. Lock-free; the space of a caller that dies between
-  // this and publishing is lost, nothing else.
-  [[nodiscard]] Ref allocate(size_t bytes) const noexcept;
+  // `bytes` of zeros, aligned to a power of two from 16 to 4096; 0 where there is no more room. Lock-free; the space of
+  // a caller that dies between this and publishing is lost, nothing else.
+  [[nodiscard]] Ref allocate(size_t bytes, size_t alignment = kRefUnitBytes) const noexcept;
 
   [[nodiscard]] Ref ref_of(const void* entry) const noexcept {
     return static_cast<Ref>(static_cast<uint64_t>(static_cast<const char*>(entry) - base_) / kRefUnitBytes);

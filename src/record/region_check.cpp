@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "record/counters.h"
@@ -220,21 +221,33 @@ class Checker {
       return false;
     }
     check_freeing(trace);
-    for (unsigned index = 0; index < std::size(trace.extra_shards); ++index) {
-      const Ref shard = trace.extra_shards[index].load(std::memory_order_relaxed);
-      if (shard == 0 || claim(shard, counters_bytes)) continue;
-      release_shards(trace, index);
-      release(ref, trace_bytes);
-      return false;
-    }
-    return true;
+    if (shards_are_sound(trace)) return true;
+    release(ref, trace_bytes);
+    return false;
   }
 
-  void release_shards(const Trace& trace, unsigned count) {
-    for (unsigned index = 0; index < count; ++index) {
-      const Ref shard = trace.extra_shards[index].load(std::memory_order_relaxed);
-      if (shard != 0) release(shard, region_.header().counters_bytes);
+  // Claims all that a trace counts in, or nothing of it.
+  bool shards_are_sound(Trace& trace) {
+    std::vector<std::pair<Ref, uint64_t>> claimed;
+    const auto claim_too = [&](Ref ref, uint64_t bytes) {
+      if (ref == 0) return true;
+      if (!claim(ref, bytes)) return false;
+      claimed.emplace_back(ref, bytes);
+      return true;
+    };
+    const uint64_t counters_bytes = region_.header().counters_bytes;
+    const auto all_sound = [&](const auto& refs) {
+      return std::all_of(std::begin(refs), std::end(refs), [&](const std::atomic<Ref>& ref) {
+        return claim_too(ref.load(std::memory_order_relaxed), counters_bytes);
+      });
+    };
+    const Ref table = trace.shard_table.load(std::memory_order_relaxed);
+    if (all_sound(trace.near_shards) && claim_too(table, sizeof(ShardTable)) &&
+        (table == 0 || all_sound(region_.at<ShardTable>(table)->shard))) {
+      return true;
     }
+    for (const auto& [ref, bytes] : claimed) release(ref, bytes);
+    return false;
   }
 
   Region region_;

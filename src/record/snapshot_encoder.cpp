@@ -3,6 +3,7 @@
 // The snapshot encoder; see snapshot_encoder.h. One function a kind of message, then the snapshot that calls them.
 #include "record/snapshot_encoder.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "processor/processor.h"
@@ -145,8 +146,9 @@ seep_proto_Trace trace_item(EncoderScratch& scratch, Trace& trace, const Frame* 
 constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t{10}; }
 
 bool counted(TraceTable& table, Trace& trace) {
-  bool any =
-      trace.unknown_frees.load(std::memory_order_relaxed) != 0 || trace.is_freeing.load(std::memory_order_relaxed) != 0;
+  bool any = trace.unknown_frees.load(std::memory_order_relaxed) != 0 ||
+             trace.is_freeing.load(std::memory_order_relaxed) != 0 ||
+             trace.late_alloc_blocks.load(std::memory_order_relaxed) != 0;
   table.each_shard(trace,
                    [&](CounterBlock& shard) { any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0; });
   return any;
@@ -256,43 +258,51 @@ void collect_freeing(Region region, const Trace& trace, seep_proto_TraceCounters
   item.frees_seen_there = freeing.seen;
 }
 
-// Copies a trace's counters, all shards summed, into the message's fields.
-Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
+// A count that is a difference may be read in the middle of an event, and be below zero then.
+uint64_t not_negative(uint64_t value) { return static_cast<int64_t>(value) < 0 ? 0 : value; }
+
+void collect_estimates(TraceTable& table, Trace& trace, seep_proto_TraceCounters& item) {
   EstimateSums alloc, live, temporary;
-  const auto value = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
-  table.each_shard(trace, [&](CounterBlock& shard) {
-    item.free_blocks += value(shard.free_blocks);  // Frees first: live is never seen negative at rest.
-    item.free_bytes += value(shard.free_bytes);
-    item.alloc_blocks += value(shard.alloc_blocks);
-    item.alloc_bytes += value(shard.alloc_bytes);
-    item.temporary_blocks += value(shard.temporary_blocks);
-    for (unsigned i = 0; i < kLifetimeClasses; ++i) item.lifetime_blocks[i] += value(shard.lifetime_blocks[i]);
-    for (unsigned i = 0; i < kBirthClasses; ++i) {
-      item.live_blocks_by_birth[i] += value(shard.live_blocks_by_birth[i]);
-      item.live_bytes_by_birth[i] += value(shard.live_bytes_by_birth[i]);
-    }
-    if (!sampled) return;
+  table.each_shard(trace, [&](const CounterBlock& shard) {
     alloc.add(shard.alloc, 1);
     live.add(shard.alloc, 1);
     live.add(shard.freed, -1);
     temporary.add(shard.temporary, 1);
   });
-  if (sampled) {
-    item.has_alloc_estimate = true;
-    item.alloc_estimate = alloc.item(false);
-    item.has_live_estimate = item.alloc_blocks != item.free_blocks;
-    item.live_estimate = live.item(!item.has_live_estimate);
-    item.has_temporary_estimate = item.temporary_blocks != 0;
-    item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
+  item.has_alloc_estimate = true;
+  item.alloc_estimate = alloc.item(false);
+  item.has_live_estimate = item.alloc_blocks != item.free_blocks;
+  item.live_estimate = live.item(!item.has_live_estimate);
+  item.has_temporary_estimate = item.temporary_blocks != 0;
+  item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
+}
+
+// Copies a trace's counters, all shards summed, into the message's fields.
+Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
+  const TraceSums sums = table.sums(trace);
+  item.alloc_blocks = sums.alloc_blocks;
+  item.alloc_bytes = sums.alloc_bytes;
+  item.free_blocks = sums.free_blocks;
+  item.free_bytes = sums.free_bytes;
+  item.temporary_blocks = sums.temporary_blocks;
+  item.last_allocated_ns = sums.last_allocated_ns;
+  for (unsigned i = 0; sums.ages_known && i < kLifetimeClasses; ++i) {
+    item.lifetime_blocks[i] = not_negative(sums.lifetime_blocks[i]);
   }
+  for (unsigned i = 0; sums.ages_known && i < kBirthClasses; ++i) {
+    item.live_blocks_by_birth[i] = not_negative(sums.live_blocks_by_birth[i]);
+    item.live_bytes_by_birth[i] = not_negative(sums.live_bytes_by_birth[i]);
+  }
+  if (sampled) collect_estimates(table, trace, item);
   item.unknown_frees = trace.unknown_frees.load(std::memory_order_relaxed);
   return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes, item.unknown_frees, 0};
 }
 
 void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
   item.trace_id = trace.id;
-  item.peak_live_bytes = trace.peak_live_bytes.load(std::memory_order_relaxed);
-  item.last_allocated_ns = trace.last_allocated_ns.load(std::memory_order_relaxed);
+  // Several threads may not have looked at it lately.
+  const uint64_t live_bytes = not_negative(item.alloc_bytes - item.free_bytes);
+  item.peak_live_bytes = std::max(trace.peak_live_bytes.load(std::memory_order_relaxed), live_bytes);
   item.lifetime_blocks_count = without_trailing_zeros(item.lifetime_blocks);
   item.live_blocks_by_birth_count = without_trailing_zeros(item.live_blocks_by_birth);
   item.live_bytes_by_birth_count = without_trailing_zeros(item.live_bytes_by_birth);
@@ -353,6 +363,8 @@ void fill_loss(const RegionHeader& header, seep_proto_Loss& loss) {
   loss.failed_writes = count(LossKind::kFailedWrite);
   loss.skipped_snapshots = count(LossKind::kSkippedSnapshot);
   loss.unshared_records = count(LossKind::kUnsharedRecord);
+  loss.checked_traces = count(LossKind::kCheckedTrace);
+  loss.wrong_traces = count(LossKind::kWrongTrace);
 }
 
 void fill_scan(const ScanFacts& facts, seep_proto_Scan& scan) {

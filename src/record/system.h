@@ -78,6 +78,7 @@ inline uint64_t resource_limit(int resource) noexcept {
   return failed(result) ? RLIM64_INFINITY : limit.rlim_cur;
 }
 inline long process_id() noexcept { return system_call(SYS_getpid); }
+inline long thread_id() noexcept { return system_call(SYS_gettid); }
 inline long parent_process_id() noexcept { return system_call(SYS_getppid); }
 
 // Reads on after short reads and EINTR; how much came until the end or the buffer was full.

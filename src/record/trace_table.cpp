@@ -41,7 +41,7 @@ bool TraceTable::same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t
 Ref TraceTable::make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash,
                            uint64_t now_ns) const noexcept {
   RegionHeader& header = region_.header();
-  const Ref ref = region_.allocate(sizeof(Trace) + header.counters_bytes + count * sizeof(Frame));
+  const Ref ref = region_.allocate(sizeof(Trace) + header.counters_bytes + count * sizeof(Frame), kTraceAlignment);
   if (ref == 0) return 0;
   Trace& trace = *region_.at<Trace>(ref);
   trace.hash = hash;
@@ -108,31 +108,71 @@ Ref TraceTable::find(const Frame* frames, uint32_t count, Cut cut) const noexcep
   return search(frames, count, cut, 0, false);
 }
 
-CounterBlock& TraceTable::shard(Trace& trace, unsigned index) const noexcept {
-  if (index == 0) return trace.shard0();
-  std::atomic<Ref>& slot = trace.extra_shards[index - 1];
+// What a trace leads to, of zeros, made if it is not there. A trace in the file must not lead to what is lost with the
+// process.
+Ref TraceTable::make(std::atomic<Ref>& slot, const Trace& trace, size_t bytes) const noexcept {
   Ref ref = slot.load(std::memory_order_acquire);
-  if (ref == 0) {
-    const Ref made = region_.allocate(region_.header().counters_bytes);
-    if (made == 0) return trace.shard0();
-    // A trace in the file must not lead to counters that are lost with the process.
-    if (region_.part_of(made) != 0 && region_.part_of(region_.ref_of(&trace)) == 0) return trace.shard0();
-    ref = slot.compare_exchange_strong(ref, made, std::memory_order_acq_rel) ? made : ref;
-  }
-  return *region_.at<CounterBlock>(ref);
+  if (ref != 0) return ref;
+  const Ref made = region_.allocate(bytes, kTraceAlignment);
+  if (made == 0 || (region_.part_of(made) != 0 && region_.part_of(region_.ref_of(&trace)) == 0)) return 0;
+  return slot.compare_exchange_strong(ref, made, std::memory_order_acq_rel) ? made : ref;
 }
 
-void TraceTable::note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_name) const noexcept {
-  trace.last_allocated_ns.store(now_ns, std::memory_order_relaxed);
-  uint64_t live_bytes = 0;
-  each_shard(trace, [&](CounterBlock& shard) {
-    live_bytes += shard.alloc_bytes.load(std::memory_order_relaxed) - shard.free_bytes.load(std::memory_order_relaxed);
+CounterBlock* TraceTable::shard(Trace& trace, unsigned index) const noexcept {
+  if (index == 0) return &trace.shard0();
+  std::atomic<Ref>* slot = index < kNearShards ? &trace.near_shards[index - 1] : nullptr;
+  if (slot == nullptr) {
+    const Ref table = make(trace.shard_table, trace, sizeof(ShardTable));
+    if (table == 0) return nullptr;
+    slot = &region_.at<ShardTable>(table)->shard[index - kNearShards];
+  }
+  const Ref ref = make(*slot, trace, region_.header().counters_bytes);
+  return ref == 0 ? nullptr : region_.at<CounterBlock>(ref);
+}
+
+void TraceTable::count_late_allocation(Trace& trace, uint64_t size_bytes) const noexcept {
+  add(trace.late_alloc_blocks, 1);
+  add(trace.late_alloc_bytes, size_bytes);
+}
+
+void TraceTable::count_late_free(Trace& trace, uint64_t size_bytes) const noexcept {
+  add(trace.late_free_blocks, 1);
+  add(trace.late_free_bytes, size_bytes);
+}
+
+TraceSums TraceTable::sums(Trace& trace) const noexcept {
+  TraceSums sums;
+  sums.free_blocks = trace.late_free_blocks.load(std::memory_order_relaxed);
+  sums.free_bytes = trace.late_free_bytes.load(std::memory_order_relaxed);
+  sums.alloc_blocks = trace.late_alloc_blocks.load(std::memory_order_relaxed);
+  sums.alloc_bytes = trace.late_alloc_bytes.load(std::memory_order_relaxed);
+  sums.ages_known = sums.free_blocks == 0 && sums.alloc_blocks == 0;
+  each_shard(trace, [&](const CounterBlock& shard) { sums.add(shard); });
+  return sums;
+}
+
+void TraceTable::note_peak(Trace& trace, CounterBlock* alone, uint64_t size_bytes) const noexcept {
+  uint64_t live_bytes =
+      trace.late_alloc_bytes.load(std::memory_order_relaxed) - trace.late_free_bytes.load(std::memory_order_relaxed);
+  unsigned shards = 0;
+  each_shard(trace, [&](const CounterBlock& each) {
+    live_bytes += each.alloc_bytes.load(std::memory_order_relaxed) - each.free_bytes.load(std::memory_order_relaxed);
+    ++shards;
   });
   uint64_t peak = trace.peak_live_bytes.load(std::memory_order_relaxed);
   // A difference that is negative because a free was counted in between is no peak.
-  while (live_bytes > peak && static_cast<int64_t>(live_bytes) > 0 &&
+  if (static_cast<int64_t>(live_bytes) < 0) live_bytes = 0;
+  while (live_bytes > peak &&
          !trace.peak_live_bytes.compare_exchange_weak(peak, live_bytes, std::memory_order_relaxed)) {
   }
+  if (alone == nullptr) return;
+  if (live_bytes > peak) peak = live_bytes;
+  constexpr uint64_t kUnseenBlocks = 63;
+  const uint64_t room_bytes = shards == 1 ? peak - live_bytes : kUnseenBlocks * (size_bytes + 1);
+  alone->headroom_bytes.store(room_bytes, std::memory_order_relaxed);
+}
+
+void TraceTable::note_thread_name(Trace& trace, uint16_t thread_name) const noexcept {
   if (thread_name == 0) return;
   for (auto& slot : trace.thread_names) {
     uint16_t name = slot.load(std::memory_order_relaxed);
@@ -143,7 +183,8 @@ void TraceTable::note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_
 }
 
 bool TraceTable::has_live(Trace& trace) const noexcept {
-  uint64_t live_blocks = 0;
+  uint64_t live_blocks =
+      trace.late_alloc_blocks.load(std::memory_order_relaxed) - trace.late_free_blocks.load(std::memory_order_relaxed);
   each_shard(trace, [&](CounterBlock& shard) {
     live_blocks +=
         shard.alloc_blocks.load(std::memory_order_relaxed) - shard.free_blocks.load(std::memory_order_relaxed);

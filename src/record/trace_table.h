@@ -68,6 +68,18 @@ struct FreeingStack {
   }
 };
 
+// Shards of a trace's counters. Most of them belong to one thread each, for as long as it lives; the last ones are
+// shared by all threads beyond these, and by all threads of a sampled recording.
+inline constexpr unsigned kAloneShards = 48;
+inline constexpr unsigned kSharedShards = 16;
+inline constexpr unsigned kShards = kAloneShards + kSharedShards;
+inline constexpr unsigned kNearShards = 6;  // These a trace leads to itself, the others by a table.
+
+struct ShardTable {
+  std::atomic<Ref> shard[kShards - kNearShards];
+};
+
+// Aligned to 64. Traces are numbered by their place, in units of that, where a number must be small.
 struct Trace {
   Ref next_older;
   uint32_t id;
@@ -76,14 +88,16 @@ struct Trace {
   Cut cut;
   std::atomic<uint8_t> more_thread_names;
   std::atomic<uint16_t> thread_names[kTraceThreadNames];  // 0: none.
-  std::atomic<Ref> extra_shards[kShards - 1];             // Shard 0 follows this struct; the others come when needed.
+  std::atomic<Ref> near_shards[kNearShards - 1];          // Shard 0 follows this struct; the others come when needed.
+  std::atomic<Ref> shard_table;                           // Of the ShardTable; comes when needed.
   std::atomic<uint32_t> unknown_frees;                    // Frees from here of blocks that are not known.
-  std::atomic<uint64_t> freeing;                          // Where its blocks are freed: a FreeingStack, packed.
   std::atomic<uint32_t> is_freeing;                       // 1: blocks of a trace are freed from here.
+  std::atomic<uint64_t> freeing;                          // Where its blocks are freed: a FreeingStack, packed.
   uint64_t first_allocated_ns;
-  std::atomic<uint64_t> last_allocated_ns;
   std::atomic<uint64_t> peak_live_bytes;
   uint64_t written_signature;  // Of the encoder: the counts when last written; 0: the frames are not written yet.
+  // Of threads for whose shard there was no room; nothing else is known of these.
+  std::atomic<uint64_t> late_alloc_blocks, late_alloc_bytes, late_free_blocks, late_free_bytes;
   // Then one CounterBlock of RegionHeader::counters_bytes, then the frames.
 
   [[nodiscard]] CounterBlock& shard0() noexcept { return *reinterpret_cast<CounterBlock*>(this + 1); }
@@ -91,7 +105,8 @@ struct Trace {
     return reinterpret_cast<Frame*>(reinterpret_cast<char*>(this + 1) + header.counters_bytes);
   }
 };
-static_assert(sizeof(Trace) % 16 == 0);
+inline constexpr size_t kTraceAlignment = 64;
+static_assert(sizeof(Trace) == 128);
 
 class TraceTable {
  public:
@@ -102,21 +117,42 @@ class TraceTable {
   // The same, without making it.
   [[nodiscard]] Ref find(const Frame* frames, uint32_t count, Cut cut) const noexcept;
 
-  // The thread's shard of a trace; shard 0 where there is no room for another.
-  [[nodiscard]] CounterBlock& shard(Trace& trace, unsigned index) const noexcept;
+  // A shard of a trace, made if it is not there; null where there is no room for it.
+  [[nodiscard]] CounterBlock* shard(Trace& trace, unsigned index) const noexcept;
+  // The same, where it is there; else null.
+  [[nodiscard]] CounterBlock* find_shard(Trace& trace, unsigned index) const noexcept {
+    if (index == 0) return &trace.shard0();
+    const Ref ref = shard_ref(trace, index);
+    return ref == 0 ? nullptr : region_.at<CounterBlock>(ref);
+  }
 
   // Calls visit(CounterBlock&) for each shard that exists.
   template <typename Visit>
   void each_shard(Trace& trace, Visit visit) const noexcept {
     visit(trace.shard0());
-    for (auto& extra : trace.extra_shards) {
-      const Ref ref = extra.load(std::memory_order_acquire);
-      if (ref != 0) visit(*region_.at<CounterBlock>(ref));
-    }
+    const auto visit_all = [&](auto& refs) {
+      for (auto& extra : refs) {
+        const Ref ref = extra.load(std::memory_order_acquire);
+        if (ref != 0) visit(*region_.at<CounterBlock>(ref));
+      }
+    };
+    visit_all(trace.near_shards);
+    const Ref table = trace.shard_table.load(std::memory_order_acquire);
+    if (table != 0) visit_all(region_.at<ShardTable>(table)->shard);
   }
+  // Where there is no room for the thread's shard. Any thread.
+  void count_late_allocation(Trace& trace, uint64_t size_bytes) const noexcept;
+  void count_late_free(Trace& trace, uint64_t size_bytes) const noexcept;
 
-  // After an allocation was counted: time, peak and thread name.
-  void note_allocation(Trace& trace, uint64_t now_ns, uint16_t thread_name) const noexcept;
+  // The plain counts of all of them.
+  [[nodiscard]] TraceSums sums(Trace& trace) const noexcept;
+
+  // After an allocation was counted: raises the trace's peak to what is live now. `alone`, if not null, is the shard
+  // that it was counted in and that one thread has alone: it gets a headroom, by which what is live of it may grow
+  // before this must be asked again. With one shard the peak is exact. With several each may hold some 64 blocks more,
+  // unseen: to look more often would have threads wait for each other's counters.
+  void note_peak(Trace& trace, CounterBlock* alone, uint64_t size_bytes) const noexcept;
+  void note_thread_name(Trace& trace, uint16_t thread_name) const noexcept;
 
   // Whether the trace's `number`th free is to be looked at, counted in a shard: the first, second, fourth, and so on,
   // and each 256th. And what was seen: the trace that it was freed from.
@@ -132,6 +168,12 @@ class TraceTable {
                                uint64_t now_ns) const noexcept;
   [[nodiscard]] bool same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t count, Cut cut) const noexcept;
   [[nodiscard]] bool split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned depth) const noexcept;
+  [[nodiscard]] Ref shard_ref(Trace& trace, unsigned index) const noexcept {
+    if (index < kNearShards) return trace.near_shards[index - 1].load(std::memory_order_acquire);
+    const Ref table = trace.shard_table.load(std::memory_order_acquire);
+    return table == 0 ? 0 : region_.at<ShardTable>(table)->shard[index - kNearShards].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] Ref make(std::atomic<Ref>& slot, const Trace& trace, size_t bytes) const noexcept;
 
   Region region_;
 };

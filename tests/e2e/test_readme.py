@@ -12,7 +12,7 @@ from seep_test import BUILD, CASES, PRELOAD, SOURCE, SeepTest, clean_environment
 README = (SOURCE / "README.md").read_text()
 # What stands in the table of options where there is no value.
 VALUES = {"random": "7", "none": "USR2"}
-UNTOLD = {"announce"}  # Between `seep run` and the shared object.
+UNTOLD = {"announce", "check_traces"}  # Between `seep run` and the shared object; for the tests.
 
 # Leaks 10 blocks of 100 bytes, says so, and sleeps.
 SERVER = """

@@ -92,7 +92,7 @@ uint64_t RegionFile::last_event_ns() const {
   const Region region = copy();
   uint64_t last_ns = region.header().last_snapshot_ns.load();
   for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
-    last_ns = std::max(last_ns, region.at<Trace>(ref)->last_allocated_ns.load());
+    last_ns = std::max(last_ns, TraceTable(region).sums(*region.at<Trace>(ref)).last_allocated_ns);
   }
   return last_ns;
 }

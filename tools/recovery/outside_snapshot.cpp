@@ -40,22 +40,23 @@ uint64_t time_of(const RegionFile& region) {
 
 double sum_of(const std::atomic<uint64_t>& bits) { return std::bit_cast<double>(bits.load(std::memory_order_relaxed)); }
 
-void add_live(const CounterBlock& shard, TakenSnapshot& taken) {
-  if (taken.exact) {  // Single shards may wrap around.
-    taken.live_bytes += static_cast<double>(static_cast<int64_t>(shard.alloc_bytes.load() - shard.free_bytes.load()));
-    taken.live_blocks +=
-        static_cast<double>(static_cast<int64_t>(shard.alloc_blocks.load() - shard.free_blocks.load()));
-  } else {
-    taken.live_bytes += sum_of(shard.alloc.bytes) - sum_of(shard.freed.bytes);
-    taken.live_blocks += sum_of(shard.alloc.blocks) - sum_of(shard.freed.blocks);
-  }
+void add_estimate(const CounterBlock& shard, TakenSnapshot& taken) {
+  taken.live_bytes += sum_of(shard.alloc.bytes) - sum_of(shard.freed.bytes);
+  taken.live_blocks += sum_of(shard.alloc.blocks) - sum_of(shard.freed.blocks);
 }
 
 void sum_live(Region region, TakenSnapshot& taken) {
   taken.exact = region.header().counters_bytes == kExactCounterBytes;
   const TraceTable table(region);
   for (Ref ref = region.header().newest[0].trace.load(); ref != 0; ref = region.at<Trace>(ref)->next_older) {
-    table.each_shard(*region.at<Trace>(ref), [&](const CounterBlock& shard) { add_live(shard, taken); });
+    Trace& trace = *region.at<Trace>(ref);
+    if (taken.exact) {
+      const TraceSums sums = table.sums(trace);
+      taken.live_bytes += static_cast<double>(static_cast<int64_t>(sums.alloc_bytes - sums.free_bytes));
+      taken.live_blocks += static_cast<double>(static_cast<int64_t>(sums.alloc_blocks - sums.free_blocks));
+    } else {
+      table.each_shard(trace, [&](const CounterBlock& shard) { add_estimate(shard, taken); });
+    }
   }
 }
 

@@ -77,19 +77,21 @@ void HeapPages::forget(uintptr_t start, size_t bytes) noexcept {
   }
 }
 
-void HeapPages::note_freed(uintptr_t start, size_t bytes) noexcept {
-  if (bytes < kLargeBytes) return;
+HeapPages::Gone HeapPages::note_freed(uintptr_t start, size_t bytes) noexcept {
+  if (bytes < kLargeBytes) return {};
   // Allocators give back one piece, from the block's start or from somewhere within it, up to its end.
   uint64_t first = start >> kPageBits;
   const uint64_t last = (start + bytes - 1) >> kPageBits;
-  if (is_mapped(last)) return;
+  if (is_mapped(last)) return {};
   uint64_t gone = last;
   while (first < gone) {
     const uint64_t middle = first + (gone - first) / 2;
     if (is_mapped(middle)) first = middle + 1;
     else gone = middle;
   }
-  forget(gone << kPageBits, (last - gone + 1) << kPageBits);
+  const Gone range{gone << kPageBits, (last - gone + 1) << kPageBits};
+  forget(range.start, range.bytes);
+  return range;
 }
 
 bool HeapPages::contains(uintptr_t address, uintptr_t& until) const noexcept {

@@ -46,7 +46,12 @@ class HeapPages {
   // A block of at least kLargeBytes has been freed, or a part of it: what of it is not mapped any more is forgotten.
   // After the allocator's free has returned; by then another thread may have mapped something there, which stays heap
   // unless its own hook says otherwise. (Clearing first and setting again would get that wrong the other way round.)
-  void note_freed(uintptr_t start, size_t bytes) noexcept;
+  // What was forgotten; nothing where `bytes` is 0.
+  struct Gone {
+    uintptr_t start;
+    size_t bytes;
+  };
+  Gone note_freed(uintptr_t start, size_t bytes) noexcept;
 
   [[nodiscard]] bool contains(uintptr_t address) const noexcept {
     const Word* word = find_word(address >> kPageBits);

@@ -35,11 +35,14 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
   const uint64_t sp = registers.value[kDwarfStackPointer];
   const unsigned base = kind == PackedKind::kStackPointer ? kDwarfStackPointer : kDwarfFramePointer;
   if (!registers.has(base)) return Step::kBad;
+  WalkedWords& words = state.scratch.words;
+  if (base == kDwarfFramePointer) words.follow_frame_pointer();
   const uint64_t cfa = registers.value[base] + packed_cfa_offset(row);
   if (cfa <= sp) return Step::kBad;
   if (__builtin_expect(cfa - sp > kLargestUsualFrame, false)) state.memory.is_guess = true;
   uint64_t pc;
   if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
+  words.add(cfa - 8, pc);
   for (uint64_t slots = packed_slots(row); slots != 0;) {
     const unsigned index = static_cast<unsigned>(__builtin_ctzll(slots)) / kSlotBits;
     const uint64_t slot = slots >> (index * kSlotBits) & 31;
@@ -47,6 +50,7 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
     uint64_t value;
     if (!state.memory.read(cfa - 8 * slot, value)) return Step::kOutsideStack;
     registers.set(kPreservedRegisters[index], value);
+    if (kPreservedRegisters[index] == kDwarfFramePointer) words.restore_frame_pointer(cfa - 8 * slot, value);
   }
   registers.value[kDwarfStackPointer] = cfa;
   registers.value[kDwarfReturnAddress] = pc;
@@ -55,6 +59,7 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
 }
 
 Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_frame) noexcept {
+  state.scratch.words.usable = false;
   const Registers& old = state.registers;
   uint64_t cfa;
   if (row.cfa_expression != nullptr) {
@@ -114,6 +119,7 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
 // chain goes on from there, as JIT code calls what a program has without tables (the builtins of node).
 Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
   Registers& registers = state.registers;
+  state.scratch.words.usable = false;
   // The program's entry has no tables, nor has it a caller: a walk that comes there is whole.
   const uint64_t sp = registers.value[kDwarfStackPointer];
   if (process_stack_start != 0 && process_stack_start - sp < kEntryFrameBytes) return Step::kOutermost;
@@ -171,19 +177,28 @@ Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scra
               modules_.generation(),
               {}};
   uint32_t count = 0;
+  const auto end = [&](Cut cut) -> Walk {
+    if (state.memory.is_guess) scratch.words.usable = false;
+    return {count, cut};
+  };
+  scratch.words.usable = false;
   for (;;) {
     const uintptr_t pc = registers.value[kDwarfReturnAddress] - (state.exact_pc ? 0 : 1);
     if (count > 0 || !skips(pc)) {
-      if (count == limit) return {count, Cut::kDepthLimit};
+      if (count == 0) {
+        scratch.words.start(registers.value[kDwarfReturnAddress], registers.value[kDwarfStackPointer],
+                            registers.value[kDwarfFramePointer]);
+      }
+      if (count == limit) return end(Cut::kDepthLimit);
       pcs[count++] = pc;
     }
     const PackedRow cached = rows_.find(pc, state.generation);
     switch (cached != 0 ? apply_packed(state, cached) : step(state, pc)) {
       case Step::kDone: break;
-      case Step::kOutermost: return {count, Cut::kWhole};
-      case Step::kNoTables: return {count, Cut::kNoUnwindInformation};
-      case Step::kOutsideStack: return {count, Cut::kOutsideStack};
-      case Step::kBad: return {count, Cut::kBadUnwindInformation};
+      case Step::kOutermost: return end(Cut::kWhole);
+      case Step::kNoTables: return end(Cut::kNoUnwindInformation);
+      case Step::kOutsideStack: return end(Cut::kOutsideStack);
+      case Step::kBad: return end(Cut::kBadUnwindInformation);
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "preload/unwind/cfi.h"
 #include "preload/unwind/row_cache.h"
 #include "preload/unwind/stack_memory.h"
+#include "preload/unwind/walked_words.h"
 #include "record/trace_table.h"
 
 namespace seep {
@@ -22,6 +23,7 @@ namespace seep {
 struct WalkScratch {
   CfiScratch cfi;
   UnwindRow row;
+  WalkedWords words;  // What the last walk went by.
 };
 
 struct Walk {

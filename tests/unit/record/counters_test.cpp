@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <random>
+#include <vector>
 
 namespace seep {
 namespace {
@@ -33,11 +35,53 @@ TEST(Counters, AFreeInAnotherShardLeavesTheSumsRight) {
   count_allocation(shards[0], 100, 5'000'000'000, nullptr);
   count_allocation(shards[0], 50, 0, nullptr);
   count_free(shards[1], 100, 5'000'000'000, 7'000'000'000, false, nullptr);
-  const auto sum = [&](auto member) { return (shards[0].*member).load() + (shards[1].*member).load(); };
-  EXPECT_EQ(sum(&CounterBlock::alloc_bytes) - sum(&CounterBlock::free_bytes), 50u);
-  EXPECT_EQ(shards[0].live_bytes_by_birth[2] + shards[1].live_bytes_by_birth[2], 0u);
-  EXPECT_EQ(shards[0].live_bytes_by_birth[0] + shards[1].live_bytes_by_birth[0], 50u);
-  EXPECT_EQ(shards[1].lifetime_blocks[3], 1u);  // 2 s
+  TraceSums sums;
+  for (unsigned i = 0; i < 2; ++i) sums.add(shards[i]);
+  EXPECT_EQ(sums.alloc_bytes - sums.free_bytes, 50u);
+  EXPECT_EQ(sums.live_bytes_by_birth[2], 0u);
+  EXPECT_EQ(sums.live_bytes_by_birth[0], 50u);
+  EXPECT_EQ(sums.live_blocks_by_birth[0], 1u);
+  EXPECT_EQ(sums.lifetime_blocks[0], 0u);
+  EXPECT_EQ(sums.lifetime_blocks[3], 1u);  // 2 s
+}
+
+// A thread counts in its own shard for a day; another frees some of its blocks. What follows from the counts is what a
+// plain book of each block says, at every step.
+TEST(Counters, WhatFollowsFromTheCountsIsWhatABookOfEachBlockSays) {
+  struct Block {
+    uint64_t size, birth_ns;
+  };
+  std::mt19937_64 random(7);
+  auto shards = std::make_unique<CounterBlock[]>(2);
+  std::vector<Block> live;
+  uint64_t lifetimes[kLifetimeClasses] = {}, now_ns = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    now_ns += random() % 3 != 0 ? random() % 5'000'000 : random() % 20'000'000'000;
+    if (live.empty() || random() % 5 < 3) {
+      if (!is_of_present_class(shards[0], now_ns)) enter_birth_class(shards[0], now_ns);
+      live.push_back({random() % 1000, now_ns});
+      count_allocation(shards[0], live.back().size, now_ns, nullptr, AddAlone());
+    } else {
+      const size_t index = random() % live.size();
+      const Block block = live[index];
+      live.erase(live.begin() + static_cast<ptrdiff_t>(index));
+      ++lifetimes[lifetime_class(now_ns - block.birth_ns)];
+      count_free(shards[random() % 2], block.size, block.birth_ns, now_ns, false, nullptr, AddAlone());
+    }
+    if (step % 50 != 0) continue;
+    uint64_t blocks[kBirthClasses] = {}, bytes[kBirthClasses] = {};
+    for (const Block& block : live) {
+      ++blocks[birth_class(block.birth_ns)];
+      bytes[birth_class(block.birth_ns)] += block.size;
+    }
+    TraceSums sums;
+    for (unsigned i = 0; i < 2; ++i) sums.add(shards[i]);
+    for (unsigned i = 0; i < kBirthClasses; ++i) {
+      ASSERT_EQ(sums.live_blocks_by_birth[i], blocks[i]) << "class " << i << ", step " << step;
+      ASSERT_EQ(sums.live_bytes_by_birth[i], bytes[i]) << "class " << i << ", step " << step;
+    }
+    for (unsigned i = 0; i < kLifetimeClasses; ++i) ASSERT_EQ(sums.lifetime_blocks[i], lifetimes[i]) << i;
+  }
 }
 
 TEST(Counters, WeightsAddUpAndCancel) {

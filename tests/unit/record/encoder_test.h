@@ -26,7 +26,7 @@ class Encoder : public testing::Test {
       frames.push_back(make_frame(i < depth / 2 ? 2 : 1, i < depth / 2 ? number + i : i));
     TraceTable table(region.get());
     const Ref ref = table.find_or_insert(frames.data(), depth, Cut::kWhole, 55);
-    count_allocation(table.shard(*region.get().at<Trace>(ref), 0), bytes, 0, nullptr);
+    count_allocation(*table.shard(*region.get().at<Trace>(ref), 0), bytes, 0, nullptr);
     return ref;
   }
 

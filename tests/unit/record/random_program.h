@@ -61,12 +61,13 @@ class RandomProgram {
       Trace& trace = *region_.get().at<Trace>(table.find_or_insert(frames.data(), depth, Cut::kWhole, time_ns_));
       const bool sampled = header().counters_bytes == sizeof(CounterBlock);
       const Weight weight = sample_weight(site, 512 << 10);
-      CounterBlock& shard = table.shard(trace, static_cast<unsigned>(random_() % kShards));
+      CounterBlock& shard = *table.shard(trace, static_cast<unsigned>(random_() % kShards));
       count_allocation(shard, site, time_ns_, sampled ? &weight : nullptr);
       if (random_() % 2) count_free(shard, site, time_ns_, time_ns_ + 1, true, sampled ? &weight : nullptr);
       char name[kThreadNameBytes] = "thread ";
       name[7] = static_cast<char>('a' + random_() % 20);
-      table.note_allocation(trace, time_ns_, find_or_add_thread_name(region_.get(), name));
+      table.note_peak(trace, nullptr, site);
+      table.note_thread_name(trace, find_or_add_thread_name(region_.get(), name));
     }
     const std::string path = "/lib/" + std::to_string(random_() % 50) + ".so";
     const uint8_t build_id[] = {1, 2, 3};

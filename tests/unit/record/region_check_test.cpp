@@ -29,7 +29,7 @@ class RegionCheckTest : public testing::Test {
     for (uint64_t i = 0; i < kTraces; ++i) {
       const Frame frames[] = {make_frame(1, i), make_frame(1, i + 1), make_frame(1, 7)};
       Trace& trace = *made.at<Trace>(table.find_or_insert(frames, 3, Cut::kWhole, i));
-      count_allocation(table.shard(trace, static_cast<unsigned>(i % kShards)), i, 0, nullptr);
+      count_allocation(*table.shard(trace, static_cast<unsigned>(i % kShards)), i, 0, nullptr);
       if (trace.next_older != 0) table.note_freeing(trace, trace.next_older);
     }
     add_scan(made, kTraces);
@@ -168,7 +168,7 @@ class DeepTrieTest : public testing::Test {
     for (uint64_t i = 0; i < kTraces; ++i) {
       const Frame frame = make_frame(0, i);
       Trace& trace = *made.at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, i));
-      count_allocation(table.shard(trace, static_cast<unsigned>(i % 2)), i, 0, nullptr);
+      count_allocation(*table.shard(trace, static_cast<unsigned>(i % 2)), i, 0, nullptr);
     }
     bytes = made.header().used_bytes.load();
   }
@@ -177,7 +177,7 @@ class DeepTrieTest : public testing::Test {
   bool is_before(uint64_t length, uint64_t number) const {
     const Frame frame = make_frame(0, number);
     const Ref ref = TraceTable(region.get()).find(&frame, 1, Cut::kWhole);
-    const Ref shard = region.get().at<Trace>(ref)->extra_shards[0].load();
+    const Ref shard = region.get().at<Trace>(ref)->near_shards[0].load();
     const auto ends_before = [length](Ref from, uint64_t count) { return from * kRefUnitBytes + count <= length; };
     return ends_before(ref, sizeof(Trace) + kExactCounterBytes + sizeof(Frame)) &&
            (shard == 0 || ends_before(shard, kExactCounterBytes));

@@ -216,7 +216,7 @@ TEST(SampledScanEncoder, DefiniteSamplesSayWhatTheyStandFor) {
   const Frame frame = make_frame(1, 1);
   Trace& trace = *region.get().at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, 0));
   const Weight weight = sample_weight(100, 512 << 10);
-  count_allocation(table.shard(trace, 0), 100, 0, &weight);
+  count_allocation(*table.shard(trace, 0), 100, 0, &weight);
   ScanState& scan = region.get().header().scan;
   scan.results[0].capacity = 1;
   scan.results[0].verdicts = region.get().allocate(sizeof(TraceVerdicts));

@@ -104,9 +104,10 @@ class SmallRegionTest : public testing::Test {
       const Frame frames[] = {make_frame(1, i), make_frame(1, i + 1), make_frame(1, 7)};
       refs.push_back(table.find_or_insert(frames, 3, Cut::kWhole, i));
       Trace& trace = *made.at<Trace>(refs.back());
-      count_allocation(table.shard(trace, 0), i, 0, nullptr);
-      count_allocation(table.shard(trace, static_cast<unsigned>(1 + i % 3)), 100 + i, 0, nullptr);
-      table.note_allocation(trace, i, name_id);
+      count_allocation(*table.shard(trace, 0), i, 0, nullptr);
+      count_allocation(*table.shard(trace, static_cast<unsigned>(1 + i % 3)), 100 + i, 0, nullptr);
+      table.note_peak(trace, nullptr, i);
+      table.note_thread_name(trace, name_id);
       table.note_freeing(trace, refs.front());
     }
     add_scan(made, kTraces);
@@ -123,7 +124,7 @@ class SmallRegionTest : public testing::Test {
       for (size_t i = 0; i < count; ++i) owner[from * kRefUnitBytes + i] = age;
     };
     claim(ref, sizeof(Trace) + kExactCounterBytes + trace.frame_count * sizeof(Frame));
-    for (auto& shard : trace.extra_shards) {
+    for (auto& shard : trace.near_shards) {
       if (shard.load() != 0) claim(shard.load(), kExactCounterBytes);
     }
     ids_by_age.push_back(trace.id);
@@ -131,7 +132,8 @@ class SmallRegionTest : public testing::Test {
     std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, next_older), sizeof trace.next_older, true);
     std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, id), sizeof trace.id, true);
     std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, frame_count), sizeof trace.frame_count, true);
-    std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, extra_shards), sizeof trace.extra_shards, true);
+    std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, near_shards), sizeof trace.near_shards, true);
+    std::fill_n(leads_elsewhere.begin() + at + offsetof(Trace, shard_table), sizeof trace.shard_table, true);
   }
 
   std::string image() const { return {reinterpret_cast<const char*>(&region.get().header()), bytes}; }

@@ -111,7 +111,7 @@ TEST_F(Encoder, ASnapshotHoldsOnlyWhatChangedButItsTotalsHoldAll) {
   ASSERT_TRUE(encode());
   const size_t before = stream.messages().size();
   TraceTable table(region.get());
-  count_free(table.shard(*region.get().at<Trace>(first), 3), 10, 0, 0, false, nullptr);
+  count_free(*table.shard(*region.get().at<Trace>(first), 3), 10, 0, 0, false, nullptr);
   ASSERT_TRUE(encode());
   const auto messages = stream.messages();
   ASSERT_EQ(messages.size(), before + 2);
@@ -191,9 +191,9 @@ TEST(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
   const Frame frame = make_frame(1, 1);
   Trace& trace = *region.get().at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, 0));
   const Weight small = sample_weight(100, 512 << 10), large = sample_weight(1 << 20, 512 << 10);
-  count_allocation(table.shard(trace, 0), 100, 0, &small);
-  count_allocation(table.shard(trace, 1), 1 << 20, 0, &large);
-  count_free(table.shard(trace, 2), 100, 0, 0, true, &small);
+  count_allocation(*table.shard(trace, 0), 100, 0, &small);
+  count_allocation(*table.shard(trace, 1), 1 << 20, 0, &large);
+  count_free(*table.shard(trace, 2), 100, 0, 0, true, &small);
   auto scratch = std::make_unique<EncoderScratch>();
   EncodedStream stream;
   ASSERT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), SnapshotKind::kInterval, 1, nullptr));

@@ -40,7 +40,7 @@ class SnapshotWriter : public testing::Test {
     const Frame frame = make_frame(1, number);
     TraceTable table(region.get());
     const Ref ref = table.find_or_insert(&frame, 1, Cut::kWhole, 55);
-    count_allocation(table.shard(*region.get().at<Trace>(ref), 0), 8, 0, nullptr);
+    count_allocation(*table.shard(*region.get().at<Trace>(ref), 0), 8, 0, nullptr);
   }
   [[nodiscard]] uint64_t failed_writes() { return header().loss[static_cast<unsigned>(LossKind::kFailedWrite)].load(); }
   // The file is whole, and its last snapshot has so many traces, all of which it names.

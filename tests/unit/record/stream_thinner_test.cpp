@@ -302,7 +302,7 @@ TEST(StreamThinner, SavesAThirdAlsoWhereNeighboursHaveNothingInCommon) {
     for (uint64_t i = 0; i < 10; ++i) {
       const Frame frame = make_frame(1, (second * 10 + i) % 300);
       Trace& trace = *region.get().at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, second));
-      count_allocation(table.shard(trace, 0), 8, 0, nullptr);
+      count_allocation(*table.shard(trace, 0), 8, 0, nullptr);
     }
     ASSERT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), SnapshotKind::kInterval, second, nullptr));
   }

@@ -45,7 +45,7 @@ class StreamThinningTest : public testing::Test {
     for (uint64_t number = 1; number <= kTraces; ++number) {
       const Frame frame = make_frame(1, number);
       const Ref ref = table.find_or_insert(&frame, 1, Cut::kWhole, 55);
-      count_allocation(table.shard(*region.get().at<Trace>(ref), 0), 8, 0, nullptr);
+      count_allocation(*table.shard(*region.get().at<Trace>(ref), 0), 8, 0, nullptr);
     }
     ASSERT_TRUE(write_snapshot(region.get(), *scratch, "", SnapshotKind::kInterval, ++seconds, nullptr));
   }

@@ -96,7 +96,7 @@ TEST(TraceTable, RacingThreadsAgreeOnEachTrace) {
       while (waiting.load() > 0) std::this_thread::yield();
       for (uint64_t i = 0; i < kTraces; ++i) {
         const Ref ref = table.find_or_insert(frames_of(i).data(), 5, Cut::kWhole, 0);
-        count_allocation(table.shard(*region.get().at<Trace>(ref), static_cast<unsigned>(t)), 10, 0, nullptr);
+        count_allocation(*table.shard(*region.get().at<Trace>(ref), static_cast<unsigned>(t)), 10, 0, nullptr);
       }
     });
   }
@@ -117,18 +117,20 @@ TEST(TraceTable, PeakAndThreadNamesAreKept) {
   TestRegion region;
   TraceTable table(region.get());
   Trace& trace = *region.get().at<Trace>(table.find_or_insert(frames_of(1).data(), 5, Cut::kWhole, 0));
-  count_allocation(table.shard(trace, 0), 100, 0, nullptr);
-  count_allocation(table.shard(trace, 1), 100, 0, nullptr);
-  table.note_allocation(trace, 5, 3);
-  count_free(table.shard(trace, 2), 100, 0, 0, false, nullptr);
-  count_allocation(table.shard(trace, 0), 20, 0, nullptr);
-  for (uint16_t name : {uint16_t{3}, uint16_t{4}, uint16_t{5}, uint16_t{6}}) table.note_allocation(trace, 9, name);
+  count_allocation(*table.shard(trace, 0), 100, 0, nullptr);
+  count_allocation(*table.shard(trace, 1), 100, 0, nullptr);
+  table.note_peak(trace, nullptr, 100);
+  count_free(*table.shard(trace, 2), 100, 0, 0, false, nullptr);
+  count_allocation(*table.shard(trace, 0), 20, 0, nullptr);
+  table.note_peak(trace, nullptr, 20);
+  for (uint16_t name : {uint16_t{3}, uint16_t{4}, uint16_t{5}, uint16_t{6}, uint16_t{4}}) {
+    table.note_thread_name(trace, name);
+  }
   EXPECT_EQ(trace.peak_live_bytes.load(), 200u);
-  EXPECT_EQ(trace.last_allocated_ns.load(), 9u);
   EXPECT_EQ(trace.thread_names[0].load(), 3);
   EXPECT_EQ(trace.thread_names[3].load(), 6);
   EXPECT_EQ(trace.more_thread_names.load(), 0);
-  table.note_allocation(trace, 9, 7);
+  table.note_thread_name(trace, 7);
   EXPECT_EQ(trace.more_thread_names.load(), 1);
 }
 
@@ -232,15 +234,15 @@ TEST_F(FreeingTest, FreesAreLookedAtLessAndLess) {
 TEST_F(FreeingTest, LiveIsWhatAllShardsHaveLeft) {
   Trace& trace = at(site);
   EXPECT_FALSE(table.has_live(trace));
-  count_allocation(table.shard(trace, 0), 10, 0, nullptr);
-  count_allocation(table.shard(trace, 2), 10, 0, nullptr);
+  count_allocation(*table.shard(trace, 0), 10, 0, nullptr);
+  count_allocation(*table.shard(trace, 2), 10, 0, nullptr);
   EXPECT_TRUE(table.has_live(trace));
-  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  count_free(*table.shard(trace, 1), 10, 0, 0, false, nullptr);
   EXPECT_TRUE(table.has_live(trace));
-  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  count_free(*table.shard(trace, 1), 10, 0, 0, false, nullptr);
   EXPECT_FALSE(table.has_live(trace));
   // One that was not known, or is counted here before its allocation is there.
-  count_free(table.shard(trace, 1), 10, 0, 0, false, nullptr);
+  count_free(*table.shard(trace, 1), 10, 0, 0, false, nullptr);
   EXPECT_FALSE(table.has_live(trace));
 }
 

@@ -87,8 +87,8 @@ class MadeRegion {
     const TraceTable table(region_);
     const Ref ref = table.find_or_insert(frames, 2, Cut::kWhole, 5);
     Trace& trace = *region_.at<Trace>(ref);
-    count_allocation(table.shard(trace, 0), bytes, 5, nullptr);
-    table.note_allocation(trace, 7, 0);
+    count_allocation(*table.shard(trace, 0), bytes, 5, nullptr);
+    table.note_peak(trace, nullptr, bytes);
   }
 
  private:
