@@ -5,6 +5,9 @@
 
 #include <sys/prctl.h>
 
+#include <atomic>
+#include <cerrno>
+
 #include "preload/leak_scan/own_memory.h"
 #include "record/memory_room.h"
 #include "record/system.h"
@@ -17,17 +20,28 @@
 namespace seep {
 
 namespace {
+
 constexpr size_t kAskFromBytes = 512 << 10;  // Smaller ones are few, and one of them is in every start.
+constexpr size_t kHugePageBytes = 2 << 20;
+
+// For who looks at /proc/self/maps; kernels before 5.17, and many later ones, know no names.
+void name_mapping(void* memory, size_t bytes) noexcept {
+  static constinit std::atomic<bool> is_unknown{false};
+  static const char kName[] = "seep";
+  if (is_unknown.load(std::memory_order_relaxed)) return;
+  const long result = system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, sys::as_long(memory),
+                                  static_cast<long>(bytes), sys::as_long(kName));
+  if (result == -EINVAL) is_unknown.store(true, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 void* PrivateMemory::map(size_t bytes) noexcept {
   void* memory = sys::map(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (memory == nullptr) return nullptr;
-  sys::advise(memory, bytes, MADV_NOHUGEPAGE);
-  sys::advise(memory, bytes, MADV_DONTDUMP);
-  static const char kName[] = "seep";
-  system_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, sys::as_long(memory), static_cast<long>(bytes),
-              sys::as_long(kName));
+  if (bytes >= kHugePageBytes) sys::advise(memory, bytes, MADV_NOHUGEPAGE);
+  if (bytes >= kAskFromBytes) sys::advise(memory, bytes, MADV_DONTDUMP);  // Less makes no core larger.
+  name_mapping(memory, bytes);
   leak_scan::own_memory.note(memory, bytes);
   return memory;
 }

@@ -40,7 +40,7 @@ namespace {
 constexpr unsigned kInitialStackField = 28;
 constexpr uint64_t kMostRegionBytes = uint64_t{1} << 30;  // Counts against a RLIMIT_AS that the host may set later.
 constexpr unsigned kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
-constexpr unsigned kExactBucketsLog2 = 12, kSampledBucketsLog2 = 7;
+constexpr unsigned kExactBucketsLog2 = 8, kSampledBucketsLog2 = 7;
 
 void complain(void*, const char* key, const char* value) {
   if (parent_is_observed()) return;  // It has said so already.

@@ -124,13 +124,21 @@ uint64_t coarse_now_ns() {
 
 constinit std::atomic<uint64_t> refused_until_ns{0};
 constinit std::atomic<uint64_t> allowance_bytes{0};
+// Where there is room for much, a part of that may be taken unasked for a moment: asking costs some fifteen calls.
+constinit std::atomic<uint64_t> granted_until_ns{0}, granted_bytes{0};
+constexpr uint64_t kMuchBytes = 64 << 20, kGrantBytes = 16 << 20, kGrantHoldsNs = 100'000'000;
 
-bool take_of_allowance(uint64_t bytes) {
-  uint64_t left = allowance_bytes.load(std::memory_order_relaxed);
+bool take_of(std::atomic<uint64_t>& allowed_bytes, uint64_t bytes) {
+  uint64_t left = allowed_bytes.load(std::memory_order_relaxed);
   while (left >= bytes) {
-    if (allowance_bytes.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed)) return true;
+    if (allowed_bytes.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed)) return true;
   }
   return false;
+}
+
+bool ask(uint64_t bytes) {
+  bool has_room = false;
+  return call_aside([&] { has_room = cgroup_has_room("/proc/self/cgroup", "/sys/fs/cgroup", bytes); }) && has_room;
 }
 
 }  // namespace
@@ -170,12 +178,16 @@ void allow_memory_unasked() noexcept {
 }
 
 bool memory_has_room(uint64_t bytes) noexcept {
-  if (system_gate.denies(SYS_openat) || system_gate.denies(SYS_read)) return take_of_allowance(bytes);
-  const uint64_t until = refused_until_ns.load(std::memory_order_relaxed);
-  if (until != 0 && coarse_now_ns() < until) return false;
-  bool has_room = false;
-  const bool asked = call_aside([&] { has_room = cgroup_has_room("/proc/self/cgroup", "/sys/fs/cgroup", bytes); });
-  if (asked && has_room) return true;
+  if (system_gate.denies(SYS_openat) || system_gate.denies(SYS_read)) return take_of(allowance_bytes, bytes);
+  const uint64_t now_ns = coarse_now_ns();
+  if (now_ns < refused_until_ns.load(std::memory_order_relaxed)) return false;
+  if (now_ns < granted_until_ns.load(std::memory_order_relaxed) && take_of(granted_bytes, bytes)) return true;
+  if (bytes < kGrantBytes && ask(kMuchBytes)) {
+    granted_bytes.store(kGrantBytes - bytes, std::memory_order_relaxed);
+    granted_until_ns.store(now_ns + kGrantHoldsNs, std::memory_order_relaxed);
+    return true;
+  }
+  if (ask(bytes)) return true;
   refused_until_ns.store(coarse_now_ns() + kRefusalHoldsNs, std::memory_order_relaxed);
   return false;
 }

@@ -8,8 +8,8 @@
 // can be read (no /proc, no cgroup file system, another layout) there is no limit that could be known, so: room.
 //
 // Runs inside the host, any thread, signal handlers; raw system calls only, asked aside
-// (aside.h). A refusal holds for a tenth
-// of a second, so that a host at its limit does not pay for asking at every allocation.
+// (aside.h). A refusal holds for a tenth of a second, so that a host at its limit does not pay for asking at every
+// allocation; and where there is room for four times as much, 16 MiB may be taken in that time for one question.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ namespace seep {
 namespace {
 
 inline constexpr uint64_t kPageBytes = 4096;
-inline constexpr uint64_t kFirstStepBytes = 128 << 10;
+inline constexpr uint64_t kFirstStepBytes = 64 << 10;
 inline constexpr uint64_t kLargestStepBytes = 4 << 20;
 inline constexpr uint64_t kGoingPrivate = 1;  // In committed_bytes.
 
