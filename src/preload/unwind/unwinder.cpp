@@ -106,7 +106,8 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
     const bool is_guess = state.memory.is_guess;
     state.memory = find_stack(state.thread, sp);
     state.memory.is_guess |= is_guess;
-  } else if (sp <= old_sp && !signal_frame) {
+  } else if (!signal_frame && (sp < old_sp || (sp == old_sp && !state.exact_pc))) {
+    // Only what has called nothing yet may have nothing on the stack: its return address is in a register (longjmp).
     return Step::kBad;
   }
   state.registers = caller;
@@ -115,8 +116,9 @@ Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_f
 }
 
 // The convention push rbp; mov rbp, rsp: [rbp] is the caller's, [rbp + 8] the return address. Believed only if it leads
-// up the stack, and to code: of a module; or near where we are, as JIT code calls JIT code; or anywhere, where the
-// chain goes on from there, as JIT code calls what a program has without tables (the builtins of node).
+// up the stack, not so far that it may be another stack, and to code: of a module; or near where we are, as JIT code
+// calls JIT code; or anywhere, where the chain goes on from there, as JIT code calls what a program has without tables
+// (the builtins of node).
 Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const noexcept {
   Registers& registers = state.registers;
   state.scratch.words.usable = false;
@@ -127,7 +129,7 @@ Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const 
   const uint64_t frame = registers.value[kDwarfFramePointer];
   state.memory.is_guess = true;
   uint64_t caller_frame, caller_pc;
-  if (frame % 8 != 0 || frame < registers.value[kDwarfStackPointer] || !state.memory.read(frame, caller_frame) ||
+  if (frame % 8 != 0 || frame < sp || frame - sp > kLargestUsualFrame || !state.memory.read(frame, caller_frame) ||
       !state.memory.read(frame + 8, caller_pc)) {
     return Step::kNoTables;
   }

@@ -210,5 +210,30 @@ TEST(UnwinderLimits, GarbageRegistersCutTheTraceAndHarmNothing) {
   }
 }
 
+// From code without tables by the frame pointer: to a frame nearby, and not to one so far up that it is another
+// stack's.
+TEST(UnwinderLimits, AFramePointerIsNotBelievedFarAway) {
+  uint64_t space[3 * 4096] = {};
+  uintptr_t pcs[8];
+  ThreadState thread{};
+  for (const bool is_far : {false, true}) {
+    uint64_t* frame = space + (is_far ? 2 * 4096 : 16);
+    frame[1] = reinterpret_cast<uintptr_t>(&recurse) + 1;
+    Registers registers;
+    capture_registers(registers);
+    registers.set(kDwarfStackPointer, reinterpret_cast<uintptr_t>(space));
+    registers.set(kDwarfFramePointer, reinterpret_cast<uintptr_t>(frame));
+    registers.set(kDwarfReturnAddress, 0x1234);
+    const Walk walk = unwinder.walk(registers, thread, scratch, pcs, 8);
+    if (is_far) {
+      EXPECT_EQ(walk.count, 1u);
+      EXPECT_EQ(walk.cut, Cut::kNoUnwindInformation);
+    } else {
+      ASSERT_GE(walk.count, 2u);
+      EXPECT_EQ(pcs[1], reinterpret_cast<uintptr_t>(&recurse));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace seep
