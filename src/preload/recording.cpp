@@ -39,7 +39,7 @@ namespace {
 
 constexpr unsigned kInitialStackField = 28;
 constexpr uint64_t kMostRegionBytes = uint64_t{1} << 30;  // Counts against a RLIMIT_AS that the host may set later.
-constexpr unsigned kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
+constexpr unsigned kFirstRowsLog2 = 9, kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
 constexpr unsigned kExactBucketsLog2 = 8, kSampledBucketsLog2 = 7;
 
 void complain(void*, const char* key, const char* value) {
@@ -101,7 +101,7 @@ void prepare() {
   recording.pid = static_cast<uint32_t>(sys::process_id());
   recording.working_directory_bytes = make_absolute(options.out, sizeof options.out);
   recording.live.set_first_buckets_log2(options.exact() ? kExactBucketsLog2 : kSampledBucketsLog2);
-  recording.rows.start(recording.memory, options.exact() ? kExactRowsLog2 : kSampledRowsLog2);
+  recording.rows.start(recording.memory, kFirstRowsLog2, options.exact() ? kExactRowsLog2 : kSampledRowsLog2);
   ModuleTables own;
   if (LoadedModules::find_tables(reinterpret_cast<uintptr_t>(&prepare_recording), own)) {
     recording.unwinder.skip_frames_in(own.start, own.end);

@@ -248,7 +248,7 @@ __attribute__((constructor)) void start() {
   if (!read_settings() || !libunwind.start() || !seen.start()) return;
   scratches = static_cast<Scratch*>(memory.take(sizeof(Scratch) * kScratches));
   if (scratches == nullptr) return;
-  rows.start(memory, kRowsLog2);
+  rows.start(memory, kRowsLog2, kRowsLog2);
   process_stack_start = read_stack_start();
   if (settings.step_every != 0) catch_traps(compare_at_step);
   process.store(static_cast<uint64_t>(sys::process_id()), std::memory_order_release);

@@ -27,25 +27,44 @@ PackedRow pack_row(const UnwindRow& row, bool signal_frame) noexcept {
   return packed;
 }
 
-void RowCache::start(PrivateMemory& memory, unsigned entries_log2) noexcept {
-  shift_ = 64 - entries_log2;
-  entries_.store(static_cast<Entry*>(memory.take(sizeof(Entry) << entries_log2)), std::memory_order_release);
+RowCache::Packed RowCache::take(PrivateMemory& memory, unsigned entries_log2) noexcept {
+  void* entries = memory.take(sizeof(Entry) << entries_log2);
+  return entries == nullptr ? 0 : reinterpret_cast<uintptr_t>(entries) | (64 - entries_log2);
+}
+
+void RowCache::start(PrivateMemory& memory, unsigned first_log2, unsigned most_log2) noexcept {
+  memory_ = &memory;
+  most_log2_ = most_log2;
+  packed_.store(take(memory, first_log2), std::memory_order_release);
+}
+
+// The old array is not given back: somebody may be reading it.
+void RowCache::grow() noexcept {
+  Packed packed = packed_.load(std::memory_order_acquire);
+  const unsigned log2 = 64 - static_cast<unsigned>(packed & 63);
+  if (log2 >= most_log2_) return;
+  const Packed larger = take(*memory_, most_log2_);
+  if (larger == 0 || packed_.compare_exchange_strong(packed, larger, std::memory_order_acq_rel)) return;
+  memory_->give_back(entries_of(larger), sizeof(Entry) << most_log2_);
 }
 
 void RowCache::insert(uintptr_t pc, uint32_t generation, PackedRow row) noexcept {
-  Entry* entries = entries_.load(std::memory_order_acquire);
-  if (entries == nullptr) return;
-  Entry& entry = entries[hash(pc) >> shift_];
+  const Packed packed = packed_.load(std::memory_order_acquire);
+  if (packed == 0) return;
+  Entry& entry = entries_of(packed)[hash(pc) >> (packed & 63)];
   uint64_t old = entry.key.load(std::memory_order_relaxed);
   if (old == kBusy || !entry.key.compare_exchange_strong(old, kBusy, std::memory_order_acq_rel)) return;
   entry.row.store(row, std::memory_order_release);
   entry.key.store(make_key(pc, generation), std::memory_order_release);
+  constexpr uint32_t kTooOften = 512;
+  if (old != 0 && replaced_.fetch_add(1, std::memory_order_relaxed) + 1 == kTooOften) grow();
 }
 
 void RowCache::clear() noexcept {
-  Entry* entries = entries_.load(std::memory_order_acquire);
-  if (entries == nullptr) return;
-  for (uint64_t i = 0; i < uint64_t{1} << (64 - shift_); ++i) entries[i].key.store(0, std::memory_order_relaxed);
+  const Packed packed = packed_.load(std::memory_order_acquire);
+  if (packed == 0) return;
+  const uint64_t count = uint64_t{1} << (64 - (packed & 63));
+  for (uint64_t i = 0; i < count; ++i) entries_of(packed)[i].key.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace seep

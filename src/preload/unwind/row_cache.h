@@ -7,7 +7,8 @@
 // A row is valid for a pc in one generation of the loaded modules. An entry is two words. A writer claims it (CAS of
 // the key to kBusy), writes the row, and publishes the key with release; a reader takes the row only if the key was the
 // same before and after. A row is a function of its key, so whoever wrote it, it is right. Entries replace each other:
-// a miss costs an interpretation, nothing else. Runs inside the host, any thread, signal handlers, lock-free.
+// a miss costs an interpretation, nothing else. Where many replace each other a larger array takes the place of the
+// first, once: a small program touches few pages. Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
 
 #include <atomic>
@@ -36,8 +37,9 @@ constexpr unsigned packed_slot(PackedRow row, unsigned preserved_index) {
 
 class RowCache {
  public:
-  // 2^entries_log2 entries; without memory it never finds anything. Once, before use; others may read meanwhile.
-  void start(PrivateMemory& memory, unsigned entries_log2) noexcept;
+  // 2^first_log2 entries, 2^most_log2 when these are too few; without memory it never finds anything. Once, before use;
+  // others may read meanwhile.
+  void start(PrivateMemory& memory, unsigned first_log2, unsigned most_log2) noexcept;
 
   [[nodiscard]] PackedRow find(uintptr_t pc, uint32_t generation) const noexcept;
   void insert(uintptr_t pc, uint32_t generation, PackedRow row) noexcept;
@@ -61,14 +63,22 @@ class RowCache {
   }
   [[nodiscard]] static uint64_t hash(uintptr_t pc) noexcept { return pc * 0x9E3779B97F4A7C15ull; }
 
-  std::atomic<Entry*> entries_{nullptr};
-  unsigned shift_ = 63;
+  // Where the entries lie, and how far to shift the hash: they are aligned to 64, and the shift is under 64. 0: none.
+  using Packed = uintptr_t;
+  static Entry* entries_of(Packed packed) noexcept { return reinterpret_cast<Entry*>(packed & ~uintptr_t{63}); }
+  [[nodiscard]] static Packed take(PrivateMemory& memory, unsigned entries_log2) noexcept;
+  void grow() noexcept;
+
+  std::atomic<Packed> packed_{0};
+  std::atomic<uint32_t> replaced_{0};
+  PrivateMemory* memory_ = nullptr;
+  unsigned most_log2_ = 0;
 };
 
 inline PackedRow RowCache::find(uintptr_t pc, uint32_t generation) const noexcept {
-  const Entry* entries = entries_.load(std::memory_order_acquire);
-  if (entries == nullptr) return 0;
-  const Entry& entry = entries[hash(pc) >> shift_];
+  const Packed packed = packed_.load(std::memory_order_acquire);
+  if (packed == 0) return 0;
+  const Entry& entry = entries_of(packed)[hash(pc) >> (packed & 63)];
   const uint64_t key = make_key(pc, generation);
   if (entry.key.load(std::memory_order_acquire) != key) return 0;
   const PackedRow row = entry.row.load(std::memory_order_acquire);

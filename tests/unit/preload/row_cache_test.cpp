@@ -57,7 +57,7 @@ TEST(RowCache, FindsARowForItsPcAndGenerationOnly) {
   PrivateMemory memory;
   RowCache cache;
   EXPECT_EQ(cache.find(0x1000, 1), 0u);  // Not started.
-  cache.start(memory, 8);
+  cache.start(memory, 8, 8);
   cache.insert(0x1000, 1, 99);
   EXPECT_EQ(cache.find(0x1000, 1), 99u);
   EXPECT_EQ(cache.find(0x1000, 2), 0u);
@@ -66,11 +66,32 @@ TEST(RowCache, FindsARowForItsPcAndGenerationOnly) {
   EXPECT_EQ(cache.find(0x1000, 1), 0u);
 }
 
+TEST(RowCache, GrowsWhereItIsTooSmall) {
+  PrivateMemory memory;
+  RowCache cache;
+  cache.start(memory, 2, 10);
+  const uint64_t before = memory.used_bytes();
+  const auto kept = [&] {
+    unsigned count = 0;
+    for (uintptr_t pc = 0x1000; pc < 0x1100; ++pc) count += cache.find(pc, 1) == pc;
+    return count;
+  };
+  for (unsigned round = 0; round < 2; ++round) {
+    for (uintptr_t pc = 0x1000; pc < 0x1100; ++pc) cache.insert(pc, 1, pc);
+    if (round == 0) {
+      EXPECT_LE(kept(), 4u);
+    }
+  }
+  for (uintptr_t pc = 0x1000; pc < 0x1100; ++pc) cache.insert(pc, 1, pc);
+  EXPECT_GT(memory.used_bytes(), before);
+  EXPECT_GT(kept(), 150u);
+}
+
 // Threads replace each other's entries in few slots; a row that is found must be the one of its pc.
 TEST(RowCache, NeverGivesTheRowOfAnotherPc) {
   PrivateMemory memory;
   RowCache cache;
-  cache.start(memory, 2);
+  cache.start(memory, 2, 2);
   std::atomic<int> wrong{0}, found{0};
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 4; ++t) {

@@ -62,7 +62,7 @@ __attribute__((noinline)) void compare_here() {
 class UnwinderTest : public testing::Test {
  protected:
   // Cold and then warm: from the tables, and from the row cache.
-  static void SetUpTestSuite() { rows.start(memory, 14); }
+  static void SetUpTestSuite() { rows.start(memory, 14, 14); }
   static void twice(const std::function<void()>& call) {
     rows.clear();
     call();
