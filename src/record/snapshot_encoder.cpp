@@ -115,6 +115,10 @@ struct Sums {
                            free_bytes * 0x165667B19E3779F9ull + unknown_frees * 0x27D4EB2F165667C5ull + verdicts;
     return mixed == 0 ? 1 : mixed;
   }
+  // The same of what is written with its births, where there are any.
+  [[nodiscard]] uint64_t signature_with_births() const {
+    return alloc_blocks == free_blocks ? signature() : ~signature();
+  }
 };
 
 // Outermost frames that two traces share.
@@ -323,8 +327,11 @@ bool write_thread_names(MessageWriter& writer, EncoderScratch& scratch, Region r
   return true;
 }
 
+// Births are a third of what there is to say of a trace, and change little: they are left out between snapshots that may
+// be the last.
 bool write_counters(MessageWriter& writer, Region region, Ref newest, bool everything, seep_proto_Snapshot& snapshot) {
   TraceTable table(region);
+  const bool with_births = snapshot.kind != seep_proto_Snapshot_Kind_INTERVAL;
   const bool sampled = region.header().counters_bytes == sizeof(CounterBlock);
   for (Ref ref = newest; ref != 0; ref = region.at<Trace>(ref)->next_older) {
     Trace& trace = *region.at<Trace>(ref);
@@ -339,11 +346,15 @@ bool write_counters(MessageWriter& writer, Region region, Ref newest, bool every
     snapshot.free_blocks += sums.free_blocks;
     snapshot.free_bytes += sums.free_bytes;
     ++snapshot.traces;
-    if (sums.signature() == trace.written_signature && !everything) continue;
+    const uint64_t signature = with_births ? sums.signature_with_births() : sums.signature();
+    const bool written = trace.written_signature == signature ||
+                         (!with_births && trace.written_signature == sums.signature_with_births());
+    if (written && !everything) continue;
     finish_counters(trace, item);
+    if (!with_births) item.live_blocks_by_birth_count = item.live_bytes_by_birth_count = 0;
     collect_freeing(region, trace, item);
     if (!writer.add(seep_proto_Counters_counters_tag, seep_proto_TraceCounters_fields, &item)) return false;
-    trace.written_signature = sums.signature();
+    trace.written_signature = signature;
     ++snapshot.changed_counters;
   }
   return true;
