@@ -17,13 +17,16 @@ constexpr std::array<std::string_view, 8> kStartingModules = {"libc.so", "libc-"
                                                               "ld-musl", "libstdc++.so", "libc++.so",  "libgcc_s"};
 
 bool starts_program_or_thread(const Frame& frame) {
-  if (frame.function == "_start") return true;
-  const std::string_view module = module_base_name(frame.module);
-  return std::any_of(kStartingModules.begin(), kStartingModules.end(),
-                     [module](std::string_view prefix) { return module.starts_with(prefix); });
+  return frame.function == kStartFunction || is_starting_module(frame.module);
 }
 
 }  // namespace
+
+bool is_starting_module(std::string_view module) {
+  const std::string_view name = module_base_name(module);
+  return std::any_of(kStartingModules.begin(), kStartingModules.end(),
+                     [name](std::string_view prefix) { return name.starts_with(prefix); });
+}
 
 size_t runtime_frame_count(const Stack& stack) {
   const auto first_own = std::find_if(stack.begin(), stack.end(), [](const Frame* frame) { return !frame->runtime; });
@@ -49,14 +52,30 @@ uint64_t fingerprint_of(const Stack& stack) {
   const size_t begin = runtime_frame_count(stack);
   const size_t end = stack.size() - starting_frame_count(stack);
   StableHash hash;
-  uint64_t previous = 0;
-  for (size_t index = begin; index < end; ++index) {
-    const uint64_t identity = stack[index]->identity;
-    if (index > begin && identity == previous) continue;
-    hash.add(identity);
-    previous = identity;
+  for (size_t index = end; index-- > begin;) {
+    if (index + 1 < end && stack[index]->identity == stack[index + 1]->identity) continue;
+    hash.add(stack[index]->identity);
   }
   return hash.value();
+}
+
+void OuterFrames::add(const Frame& frame, bool in_starting_module, const Frame* outer) {
+  const bool starts = in_starting_module || frame.function == kStartFunction;
+  if (starts && seen_ != Seen::kOwn) {
+    // Its _start, if one was waiting, is not its own either.
+    starting_frames_ += seen_ == Seen::kOneUnnamed ? 2 : 1;
+    hash_ = StableHash();
+    seen_ = Seen::kStarting;
+    return;
+  }
+  const bool first_own = seen_ == Seen::kNone || seen_ == Seen::kStarting;
+  if (first_own || outer == nullptr || frame.identity != outer->identity) hash_.add(frame.identity);
+  seen_ = seen_ == Seen::kNone && !frame.named ? Seen::kOneUnnamed : Seen::kOwn;
+}
+
+std::optional<uint64_t> OuterFrames::fingerprint() const {
+  if (seen_ == Seen::kNone || seen_ == Seen::kStarting) return std::nullopt;
+  return hash_.value();
 }
 
 std::string fingerprint_text(uint64_t fingerprint) { return absl::StrFormat("%016x", fingerprint); }

@@ -8,14 +8,20 @@
 //     symbols are installed);
 //   - repetitions of a function directly inside itself (recursion to another depth, parts that the compiler split off).
 // Baselines hold fingerprints: changing anything here invalidates them.
+//
+// It is made from the outermost frame inwards, because the stacks of a process are a tree that branches there: what is
+// known of a caller (OuterFrames) serves all that it called, and a fingerprint is a step, however deep its stack is.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "symbols/frame.h"
+#include "symbols/stable_hash.h"
 
 namespace seep {
 
@@ -33,6 +39,33 @@ size_t starting_frame_count(const Stack& stack);
 bool is_entry_point(const Frame& frame);
 
 uint64_t fingerprint_of(const Stack& stack);
+
+// Whether a function of this module (a path) starts programs or threads, where it is at the outer end of a stack: the C
+// and C++ runtimes', and loaders'. Of other modules _start does.
+bool is_starting_module(std::string_view module);
+constexpr std::string_view kStartFunction = "_start";
+
+// What a fingerprint needs to know of the frames from the outermost one to some frame.
+class OuterFrames {
+ public:
+  // The next one inwards. `in_starting_module`: what is_starting_module() says of its. `outer`: the one before; null
+  // for the outermost.
+  void add(const Frame& frame, bool in_starting_module, const Frame* outer);
+
+  // Of a stack that ends here, but for runtime frames within. Nothing where no frame is left but those that start: then
+  // none of them is left out, and how many there are within decides.
+  std::optional<uint64_t> fingerprint() const;
+  // How many of the outermost ones start a program or a thread. Where there is a fingerprint.
+  size_t starting_frames() const { return starting_frames_; }
+
+ private:
+  // An outermost frame without a name is a stripped program's _start, if the next one is the runtime's.
+  enum class Seen : uint32_t { kNone, kOneUnnamed, kStarting, kOwn };
+
+  StableHash hash_;
+  uint32_t starting_frames_ = 0;
+  Seen seen_ = Seen::kNone;
+};
 
 // 16 hexadecimal digits.
 std::string fingerprint_text(uint64_t fingerprint);

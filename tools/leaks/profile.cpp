@@ -12,12 +12,10 @@
 namespace seep {
 namespace {
 
-void request_all(const ProcessRecording& process, const ProcessModules& modules, Symbolizer& symbolizer) {
+void want_all(const ProcessRecording& process, ProcessStacks& stacks) {
   for (const auto& [id, trace] : process.traces()) {
     if (trace.counters.alloc_blocks() == 0 && trace.counters.unknown_frees() == 0) continue;
-    process.frames().for_each_frame(trace.innermost, [&](const FrameTree::Frame& frame) {
-      symbolizer.request(modules[frame.module_id], frame.offset);
-    });
+    stacks.want(trace.innermost);
   }
 }
 
@@ -87,25 +85,28 @@ Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
   profile.paths = recording.paths;
   profile.coverage.unreadable_streams = recording.problems.size();
   const std::vector<uint64_t> shifts = start_shifts(recording);
-  std::vector<ProcessModules> modules;
+  std::vector<ProcessStacks> stacks;
+  stacks.reserve(recording.processes.size());  // The merger keeps pointers to them.
   for (const auto& process : recording.processes) {
-    modules.emplace_back(*process, symbolizer);
-    request_all(*process, modules.back(), symbolizer);
+    stacks.emplace_back(*process, symbolizer);
+    want_all(*process, stacks.back());
   }
   symbolizer.resolve(progress);
+  for (ProcessStacks& each : stacks) each.look_up();
 
   const std::vector<bool> replaced = replaced_images(recording);
-  SiteMerger merger(symbolizer);
+  SiteMerger merger;
   for (size_t index = 0; index < recording.processes.size(); ++index) {
     const ProcessRecording& process = *recording.processes[index];
     profile.processes.push_back(summarize(process, replaced[index]));
-    merger.add(process, modules[index], shifts[index], profile.processes.back().growth_span);
+    merger.add(process, stacks[index], shifts[index], profile.processes.back().growth_span);
     add_coverage(process, profile.processes.back(), profile.coverage);
     profile.sampled |= profile.processes.back().observed && !process.exact();
     profile.duration_ns = std::max(profile.duration_ns, shifts[index] + process.last_time_ns());
   }
-  merger.request_freeing_stacks(symbolizer);
+  merger.want_freeing_stacks();
   symbolizer.resolve(progress);
+  for (ProcessStacks& each : stacks) each.look_up();
   profile.sites = merger.take_ranked();
   profile.unknown_frees = merger.take_unknown_frees();
   profile.coverage.cut_traces = merger.cut_traces();

@@ -2,9 +2,8 @@
 // From traces to sites.
 #include "leaks/site_merger.h"
 
-#include <absl/hash/hash.h>
-
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "leaks/fingerprint.h"
@@ -14,64 +13,81 @@ namespace {
 
 constexpr char kLostStack[] = "[stack lost with a damaged message]";
 constexpr char kNoStack[] = "[no stack]";
-
-// The loader's entry has no unwind information, and needs none: nothing called it.
-bool is_cut(const TraceRecord& trace, const Stack& stack) {
-  return trace.cut != proto::Trace::WHOLE && !is_entry_point(*stack.back());
-}
+constexpr uint32_t kNoNumber = std::numeric_limits<uint32_t>::max();
 
 Growth growth_in(const GrowthSpan& span, const ProcessRecording& process, const TraceRecord& trace) {
   return growth_of(ProcessRecording::sums_at(trace, span.from), ProcessRecording::sums_at(trace, span.to),
                    process.exact());
 }
 
-// Leaks first, by all that is lost with them, then what may be one, then the rest by what is live.
-bool ranks_before(const Site& left, const Site& right) {
-  const auto key = [](const Site& site) {
-    const bool is_possible = !site.is_leak() && site.judgement.possible.bytes.value() > 0;
-    const double rank = site.is_leak() ? 0 : is_possible ? 1 : 2;
-    return std::tuple(rank, -site.leaked.bytes.value(), -site.leaked.blocks.value(),
-                      is_possible ? -site.judgement.possible.bytes.value() : 0, -site.activity.live.bytes.value(),
-                      -site.activity.live.blocks.value(), -site.activity.alloc.bytes.value(), site.fingerprint);
-  };
-  return key(left) < key(right);
+// Leaks first, by all that is lost with them, then what may be one, then the rest by what is live. Less is before.
+using Rank = std::tuple<int, double, double, double, double, double, double, uint64_t>;
+
+Rank rank_of(const Site& site) {
+  const bool is_possible = !site.is_leak() && site.judgement.possible.bytes.value() > 0;
+  return {site.is_leak() ? 0 : is_possible ? 1 : 2,
+          -site.leaked.bytes.value(),
+          -site.leaked.blocks.value(),
+          is_possible ? -site.judgement.possible.bytes.value() : 0,
+          -site.activity.live.bytes.value(),
+          -site.activity.live.blocks.value(),
+          -site.activity.alloc.bytes.value(),
+          site.fingerprint};
 }
 
 }  // namespace
 
-SiteMerger::SiteMerger(const Symbolizer& symbolizer) : symbolizer_(symbolizer) {
+SiteMerger::SiteMerger() {
   lost_.function = kLostStack;
   none_.function = kNoStack;
 }
 
-void SiteMerger::add(const ProcessRecording& process, const ProcessModules& modules, uint64_t shift_ns,
+void SiteMerger::add(const ProcessRecording& process, ProcessStacks& stacks, uint64_t shift_ns,
                      const std::optional<GrowthSpan>& span) {
   for (const auto& [id, trace] : process.traces()) {
-    const TraceOf added{&process, &modules, &trace};
-    if (trace.counters.unknown_frees() != 0) add_unknown_frees(added);
-    if (trace.counters.alloc_blocks() == 0) continue;  // Blocks are only freed from there.
-    const Stack stack = stack_of(added);
-    SiteUnderWay& under_way = sites_[fingerprint_of(stack)];
-    under_way.stacks.insert(absl::HashOf(stack));
-    add_trace(under_way, added, stack, shift_ns);
+    const bool only_freed = trace.counters.alloc_blocks() == 0;
+    if (only_freed && trace.counters.unknown_frees() == 0) continue;
+    const TraceOf added{&process, &stacks, &trace};
+    const ProcessStacks::Traits traits = traits_of(added);
+    if (trace.counters.unknown_frees() != 0) add_unknown_frees(added, traits.fingerprint);
+    if (only_freed) continue;
+    SiteUnderWay& under_way = site_of(traits.fingerprint);
+    under_way.site.traces += stack_hashes_.insert(traits.hash).second ? 1 : 0;
+    add_trace(under_way, added, shift_ns);
     if (span) under_way.site.growth += growth_in(*span, process, trace);
-    if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(trace, stack)) ++cut_traces_;
+    if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(added)) ++cut_traces_;
   }
 }
 
-Stack SiteMerger::stack_of(const TraceOf& trace) const {
-  Stack stack;
-  trace.process->frames().for_each_frame(trace.trace->innermost, [&](const FrameTree::Frame& frame) {
-    const auto module = (*trace.modules)[frame.module_id];
-    for (const Frame& logical : symbolizer_.frames(module, frame.offset)) stack.push_back(&logical);
-  });
-  // Counters whose trace was never read have no first allocation either.
-  if (stack.empty()) stack.push_back(trace.trace->first_allocated_ns == 0 ? &lost_ : &none_);
-  return stack;
+SiteUnderWay& SiteMerger::site_of(uint64_t fingerprint) {
+  const auto [known, is_new] = site_by_fingerprint_.try_emplace(fingerprint, static_cast<uint32_t>(sites_.size()));
+  if (!is_new) return sites_[known->second];
+  sites_.emplace_back().site.fingerprint = fingerprint;
+  return sites_.back();
 }
 
-void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, const Stack& stack, uint64_t shift_ns) {
-  const auto& [process, modules, trace] = added;
+// What is shown for a stack without frames. Counters whose trace was never read have no first allocation either.
+const Frame& SiteMerger::stand_in(const TraceOf& trace) const {
+  return trace.trace->first_allocated_ns == 0 ? lost_ : none_;
+}
+
+ProcessStacks::Traits SiteMerger::traits_of(const TraceOf& trace) const {
+  if (trace.trace->innermost != FrameTree::kNoNode) return trace.stacks->traits(trace.trace->innermost);
+  return {.fingerprint = fingerprint_of({&stand_in(trace)})};
+}
+
+Stack SiteMerger::stack_of(const TraceOf& trace) const {
+  if (trace.trace->innermost == FrameTree::kNoNode) return {&stand_in(trace)};
+  return trace.stacks->stack(trace.trace->innermost);
+}
+
+// The loader's entry has no unwind information, and needs none: nothing called it.
+bool SiteMerger::is_cut(const TraceOf& trace) const {
+  return trace.trace->cut != proto::Trace::WHOLE && !is_entry_point(*stack_of(trace).back());
+}
+
+void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, uint64_t shift_ns) {
+  const auto& [process, stacks, trace] = added;
   Site& site = under_way.site;
   const Activity activity = activity_of(trace->counters, process->exact());
   const uint64_t first_ns = trace->first_allocated_ns + shift_ns;
@@ -80,12 +96,11 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, const 
   site.activity += activity;
   if (under_way.last_process != process) ++site.processes;
   under_way.last_process = process;
-  for (const uint32_t id : trace->counters.thread_name_ids()) under_way.thread_names.insert(process->thread_name(id));
-  site.more_thread_names |= trace->counters.more_thread_names();
+  add_thread_names(under_way, added);
 
   Judgement judgement;
   if (process->scan() != nullptr) judgement = judgement_of(trace->counters, process->exact());
-  if (judgement.by_scan) add_judgement(under_way, added, judgement, stack);
+  if (judgement.by_scan) add_judgement(under_way, added, judgement);
   const auto shown_for =
       std::tuple(judgement.lost().bytes.value(), activity.live.bytes.value(), activity.alloc.bytes.value());
   if (shown_for <= under_way.shown_for) return;
@@ -93,27 +108,41 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, const 
   under_way.shown = added;
 }
 
-void SiteMerger::add_judgement(SiteUnderWay& under_way, const TraceOf& judged, const Judgement& judgement,
-                               const Stack& stack) {
+void SiteMerger::add_thread_names(SiteUnderWay& under_way, const TraceOf& added) {
+  under_way.site.more_thread_names |= added.trace->counters.more_thread_names();
+  for (const uint32_t id : added.trace->counters.thread_name_ids()) {
+    const std::string name = added.process->thread_name(id);
+    if (name.empty()) continue;
+    const auto [known, is_new] =
+        number_by_thread_name_.try_emplace(name, static_cast<uint32_t>(thread_names_.size()));
+    if (is_new) thread_names_.push_back(name);
+    auto& numbers = under_way.thread_names;
+    if (std::find(numbers.begin(), numbers.end(), known->second) == numbers.end()) numbers.push_back(known->second);
+  }
+}
+
+void SiteMerger::add_judgement(SiteUnderWay& under_way, const TraceOf& judged, const Judgement& judgement) {
   under_way.site.judgement += judgement;
   const proto::TraceCounters& counters = judged.trace->counters;
   under_way.frees_looked_at += counters.frees_looked_at();
-  const auto freeing = judged.process->traces().find(counters.freed_by_trace_id());
-  // Without frames it is no place that could be shown.
-  if (freeing != judged.process->traces().end() && freeing->second.innermost != FrameTree::kNoNode) {
-    under_way.freeings.push_back({{judged.process, judged.modules, &freeing->second}, counters.frees_seen_there()});
+  if (counters.freed_by_trace_id() != 0) {
+    const auto freeing = judged.process->traces().find(counters.freed_by_trace_id());
+    // Without frames it is no place that could be shown.
+    if (freeing != judged.process->traces().end() && freeing->second.innermost != FrameTree::kNoNode) {
+      under_way.freeings.push_back({{judged.process, judged.stacks, &freeing->second}, counters.frees_seen_there()});
+    }
   }
   if (judgement.worst() != Verdict::kDefinite) return;
   const std::string& text = judged.process->scan()->default_suppressions();
   const std::string* pattern = nullptr;
-  if (!text.empty()) pattern = suppressions_.try_emplace(text, text).first->second.match(stack);
+  if (!text.empty()) pattern = suppressions_.try_emplace(text, text).first->second.match(stack_of(judged));
   (pattern == nullptr ? under_way.site.leaked : under_way.site.suppressed) += judgement.lost();
   if (pattern != nullptr && under_way.site.suppressed_by.empty()) under_way.site.suppressed_by = *pattern;
 }
 
 // Of equal fingerprints the first is shown: they differ in lines, if in anything.
-void SiteMerger::add_unknown_frees(const TraceOf& freed) {
-  UnknownFrees& place = unknown_frees_[fingerprint_of(stack_of(freed))];
+void SiteMerger::add_unknown_frees(const TraceOf& freed, uint64_t fingerprint) {
+  UnknownFrees& place = unknown_frees_[fingerprint];
   if (place.frees == 0) show_stack(place, freed);
   place.frees += freed.trace->counters.unknown_frees();
 }
@@ -127,14 +156,11 @@ std::vector<UnknownFrees> SiteMerger::take_unknown_frees() {
   return ranked;
 }
 
-void SiteMerger::request_freeing_stacks(Symbolizer& symbolizer) const {
-  for (const auto& [fingerprint, under_way] : sites_) {
+void SiteMerger::want_freeing_stacks() const {
+  for (const SiteUnderWay& under_way : sites_) {
     if (under_way.site.judgement.worst() != Verdict::kDefinite) continue;
     for (const SiteUnderWay::Freeing& freeing : under_way.freeings) {
-      const TraceOf& from = freeing.stack;
-      from.process->frames().for_each_frame(from.trace->innermost, [&](const FrameTree::Frame& frame) {
-        symbolizer.request((*from.modules)[frame.module_id], frame.offset);
-      });
+      freeing.stack.stacks->want(freeing.stack.trace->innermost);
     }
   }
 }
@@ -144,7 +170,7 @@ std::optional<FreedFrom> SiteMerger::mostly_freed_from(const SiteUnderWay& under
   std::map<uint64_t, SiteUnderWay::Freeing> places;  // By fingerprint, so that of equals it is the same each time.
   for (const SiteUnderWay::Freeing& freeing : under_way.freeings) {
     SiteUnderWay::Freeing& place =
-        places.try_emplace(fingerprint_of(stack_of(freeing.stack)), SiteUnderWay::Freeing{freeing.stack, 0})
+        places.try_emplace(traits_of(freeing.stack).fingerprint, SiteUnderWay::Freeing{freeing.stack, 0})
             .first->second;
     place.frees_seen += freeing.frees_seen;
   }
@@ -158,51 +184,60 @@ std::optional<FreedFrom> SiteMerger::mostly_freed_from(const SiteUnderWay& under
 }
 
 void SiteMerger::show_stack(ShownStack& shown, const TraceOf& trace) {
-  const Stack stack = stack_of(trace);
-  shown.fingerprint = fingerprint_of(stack);
+  const ProcessStacks::Traits traits = traits_of(trace);
+  shown.fingerprint = traits.fingerprint;
   shown.stacks = stacks_;
   shown.innermost = keep(trace);
-  if (shown.innermost == StackTree::kNoNode) shown.innermost = stacks_->add(StackTree::kNoNode, *stack.front());
-  shown.runtime_frames = runtime_frame_count(stack);
-  shown.starting_frames = starting_frame_count(stack);
-  shown.cut = is_cut(*trace.trace, stack);
+  shown.runtime_frames = traits.runtime_frames;
+  shown.starting_frames = traits.starting_frames;
+  shown.cut = is_cut(trace);
 }
 
-// The innermost logical frame of a trace, in the tree; kNoNode where it has none.
+// The innermost logical frame of a trace, in the tree.
 StackTree::Node SiteMerger::keep(const TraceOf& trace) {
-  const FrameTree& frames = trace.process->frames();
-  auto& kept = kept_[trace.process];
-  StackTree::Node outer = StackTree::kNoNode;
+  if (trace.trace->innermost == FrameTree::kNoNode) {
+    return stacks_->add(StackTree::kNoNode, stacks_->number_of(&stand_in(trace), 1));
+  }
+  const FrameTree& tree = trace.stacks->tree();
+  Kept& kept = kept_[trace.process];
+  kept.nodes.resize(tree.frame_count(), StackTree::kNoNode);
+  kept.numbers.resize(tree.places().size(), kNoNumber);
   std::vector<FrameTree::Node> new_nodes;  // Innermost first.
-  for (FrameTree::Node node = trace.trace->innermost; node != FrameTree::kNoNode; node = frames.caller(node)) {
-    const auto known = kept.find(node);
-    if (known != kept.end()) {
-      outer = known->second;
-      break;
-    }
+  FrameTree::Node node = trace.trace->innermost;
+  for (; node != FrameTree::kNoNode && kept.nodes[node] == StackTree::kNoNode; node = tree.caller(node)) {
     new_nodes.push_back(node);
   }
-  for (auto node = new_nodes.rbegin(); node != new_nodes.rend(); ++node) {
-    const FrameTree::Frame frame = frames.frame(*node);
-    const std::vector<Frame>& logical = symbolizer_.frames((*trace.modules)[frame.module_id], frame.offset);
-    for (auto each = logical.rbegin(); each != logical.rend(); ++each) outer = stacks_->add(outer, *each);
-    kept[*node] = outer;
+  StackTree::Node outer = node == FrameTree::kNoNode ? StackTree::kNoNode : kept.nodes[node];
+  for (auto each = new_nodes.rbegin(); each != new_nodes.rend(); ++each) {
+    const FrameTree::Place place = tree.place(*each);
+    const std::vector<Frame>& logical = trace.stacks->frames(place);
+    uint32_t& number = kept.numbers[place];
+    if (number == kNoNumber) number = stacks_->number_of(logical.data(), logical.size());
+    for (size_t index = logical.size(); index-- > 0;) {
+      outer = stacks_->add(outer, number + static_cast<uint32_t>(index));
+    }
+    kept.nodes[*each] = outer;
   }
   return outer;
 }
 
+Site SiteMerger::finished(SiteUnderWay& under_way) {
+  Site& site = under_way.site;
+  show_stack(site, under_way.shown);
+  if (site.judgement.worst() == Verdict::kDefinite) site.freed_from = mostly_freed_from(under_way);
+  for (const uint32_t number : under_way.thread_names) site.thread_names.push_back(thread_names_[number]);
+  std::sort(site.thread_names.begin(), site.thread_names.end());
+  return std::move(site);
+}
+
 std::vector<Site> SiteMerger::take_ranked() {
+  std::vector<std::pair<Rank, SiteUnderWay*>> ranked;
+  ranked.reserve(sites_.size());
+  for (SiteUnderWay& under_way : sites_) ranked.emplace_back(rank_of(under_way.site), &under_way);
+  std::sort(ranked.begin(), ranked.end(), [](const auto& left, const auto& right) { return left.first < right.first; });
   std::vector<Site> sites;
-  for (auto& [fingerprint, under_way] : sites_) {
-    show_stack(under_way.site, under_way.shown);
-    if (under_way.site.judgement.worst() == Verdict::kDefinite)
-      under_way.site.freed_from = mostly_freed_from(under_way);
-    under_way.thread_names.erase("");
-    under_way.site.traces = under_way.stacks.size();
-    under_way.site.thread_names.assign(under_way.thread_names.begin(), under_way.thread_names.end());
-    sites.push_back(std::move(under_way.site));
-  }
-  std::sort(sites.begin(), sites.end(), ranks_before);
+  sites.reserve(ranked.size());
+  for (const auto& [rank, under_way] : ranked) sites.push_back(finished(*under_way));
   return sites;
 }
 

@@ -22,12 +22,17 @@ class StackTree {
   using Node = uint32_t;
   static constexpr Node kNoNode = std::numeric_limits<Node>::max();
 
-  // A frame that was called by `caller`; kNoNode for the outermost one. `frame` is copied when it is met first, and
-  // known by its address while stacks are added.
-  Node add(Node caller, const Frame& frame) {
-    const auto [known, is_new] = index_by_frame_.try_emplace(&frame, static_cast<uint32_t>(frames_.size()));
-    if (is_new) frames_.push_back(frame);
-    nodes_.push_back({caller, known->second});
+  // Numbers of frames, one after the other in their order; this is the first. They are copied when they are met first,
+  // and known by their address while stacks are added.
+  uint32_t number_of(const Frame* frames, size_t count) {
+    const auto [known, is_new] = number_by_frame_.try_emplace(frames, static_cast<uint32_t>(frames_.size()));
+    if (is_new) frames_.insert(frames_.end(), frames, frames + count);
+    return known->second;
+  }
+
+  // The frame with this number, called by `caller`; kNoNode for the outermost one.
+  Node add(Node caller, uint32_t frame) {
+    nodes_.push_back({caller, frame});
     return static_cast<Node>(nodes_.size() - 1);
   }
 
@@ -50,7 +55,7 @@ class StackTree {
   };
   std::vector<Entry> nodes_;
   std::deque<Frame> frames_;
-  absl::flat_hash_map<const Frame*, uint32_t> index_by_frame_;
+  absl::flat_hash_map<const Frame*, uint32_t> number_by_frame_;
 };
 
 }  // namespace seep

@@ -6,7 +6,13 @@
 //
 //       main ── serve ─┬─ parse ── copy      a trace is its innermost node
 //                      └─ reply
+//
+// What there is to know of a frame depends on its place in the code alone, and there are far fewer places than nodes:
+// they are numbered, so that whoever knows something of each place has it of each node by its number. A caller stands
+// before those that it called, so what is known of a caller can be handed on to them in one pass over all nodes.
 #pragma once
+
+#include <absl/container/flat_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -20,33 +26,46 @@ class FrameTree {
   struct Frame {
     uint32_t module_id = 0;  // 0: outside any module.
     uint64_t offset = 0;     // As addresses in the module's ELF headers are.
+
+    bool operator==(const Frame&) const = default;
+    template <typename Hash>
+    friend Hash AbslHashValue(Hash hash, const Frame& frame) {
+      return Hash::combine(std::move(hash), frame.module_id, frame.offset);
+    }
   };
   using Node = uint32_t;
+  using Place = uint32_t;  // Of a frame in places().
   static constexpr Node kNoNode = std::numeric_limits<Node>::max();
 
   // A frame that was called by `caller`; kNoNode for the outermost one.
   Node add(Node caller, Frame frame) {
-    nodes_.push_back({caller, frame});
+    const auto [known, is_new] = place_of_.try_emplace(frame, static_cast<Place>(places_.size()));
+    if (is_new) places_.push_back(frame);
+    nodes_.push_back({caller, known->second});
     return static_cast<Node>(nodes_.size() - 1);
   }
 
   // Calls `visit(frame)` for each frame, innermost first.
   template <typename Visit>
   void for_each_frame(Node innermost, Visit visit) const {
-    for (Node node = innermost; node != kNoNode; node = nodes_[node].caller) visit(nodes_[node].frame);
+    for (Node node = innermost; node != kNoNode; node = nodes_[node].caller) visit(places_[nodes_[node].place]);
   }
 
   Node caller(Node node) const { return nodes_[node].caller; }
-  const Frame& frame(Node node) const { return nodes_[node].frame; }
+  Place place(Node node) const { return nodes_[node].place; }
+  const Frame& frame(Node node) const { return places_[nodes_[node].place]; }
 
   size_t frame_count() const { return nodes_.size(); }
+  const std::vector<Frame>& places() const { return places_; }
 
  private:
   struct Entry {
     Node caller;
-    Frame frame;
+    Place place;
   };
   std::vector<Entry> nodes_;
+  std::vector<Frame> places_;
+  absl::flat_hash_map<Frame, Place> place_of_;
 };
 
 }  // namespace seep

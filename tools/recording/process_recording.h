@@ -12,8 +12,10 @@
 
 #include <absl/container/btree_map.h>
 #include <absl/container/flat_hash_map.h>
+#include <google/protobuf/arena.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,10 +29,12 @@ namespace seep {
 
 // A stack trace that allocated, its latest counters, and the few earlier ones that growth is measured from.
 struct TraceRecord {
+  explicit TraceRecord(proto::TraceCounters& latest) : counters(latest) {}
+
   FrameTree::Node innermost = FrameTree::kNoNode;  // kNoNode: the message with its frames was lost.
   proto::Trace::Cut cut = proto::Trace::WHOLE;
   uint64_t first_allocated_ns = 0;
-  proto::TraceCounters counters;
+  proto::TraceCounters& counters;      // The recording's.
   SnapshotOrdinal counters_since = 0;  // The snapshot that closed the counters, or would have; 0: they were never read.
   std::vector<PastCounters> past;      // Oldest first.
 };
@@ -104,13 +108,17 @@ class ProcessRecording {
   void apply_counters(const proto::Counters& counters, uint64_t offset);
   void apply_snapshot(const proto::Snapshot& snapshot, uint64_t offset);
   void contradict(uint64_t offset, const std::string& what);
+  using Traces = absl::btree_map<uint32_t, TraceRecord>;
+  Traces::iterator record_of(uint32_t id, Traces::iterator before);
 
+  // Of all counters: there are many, and one by one they would take as long to allocate and to free as to read.
+  std::unique_ptr<google::protobuf::Arena> arena_ = std::make_unique<google::protobuf::Arena>();
   std::string stream_path_;
   proto::Header header_;
   bool has_header_ = false;
   FrameTree frames_;
   absl::flat_hash_map<uint32_t, proto::Module> modules_;
-  absl::btree_map<uint32_t, TraceRecord> traces_;
+  Traces traces_;
   absl::flat_hash_map<uint32_t, std::string> thread_names_;
   std::vector<SnapshotRecord> snapshots_;
   GrowthMoments moments_;
