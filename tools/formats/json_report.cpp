@@ -201,7 +201,7 @@ ordered_json site_json(const Site& site, bool has_growth) {
   put(object, site.judgement);
   put(object, "held", site.judgement.held, site.judgement.in_classes);
   object["suppressed"] = site.suppressed_by.empty() ? ordered_json() : ordered_json(site.suppressed_by);
-  put(object, site.growth, has_growth);
+  put(object, site.growth(), has_growth);
   object["first_allocated_ns"] = site.first_allocated_ns;
   object["last_allocated_ns"] = site.last_allocated_ns;
   object["threads"] = site.thread_names;

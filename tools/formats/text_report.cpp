@@ -162,12 +162,12 @@ std::vector<size_t> grown_sites(const Profile& profile) {
   std::vector<size_t> grown;
   double all = 0;
   for (size_t index = 0; index < profile.sites.size(); ++index) {
-    const double bytes = profile.sites[index].growth.bytes().value;
+    const double bytes = profile.sites[index].growth().bytes().value;
     if (bytes <= 0) continue;
     grown.push_back(index);
     all += bytes;
   }
-  const auto growth = [&profile](size_t index) { return profile.sites[index].growth.bytes().value; };
+  const auto growth = [&profile](size_t index) { return profile.sites[index].growth().bytes().value; };
   std::stable_sort(grown.begin(), grown.end(), [&](size_t left, size_t right) { return growth(left) > growth(right); });
   size_t named = 0;
   while (named < std::min(grown.size(), kGrownSites) && growth(grown[named]) >= kSmallestShare * all) ++named;
@@ -187,7 +187,7 @@ void write_grown_sites(const TextReport& report, const std::vector<size_t>& grow
     width = std::max(width, columns(names.back()));
   }
   for (size_t line = 0; line < grown.size(); ++line) {
-    const Growth& growth = report.profile.sites[grown[line]].growth;
+    const Growth growth = report.profile.sites[grown[line]].growth();
     const Change blocks = growth.blocks();
     const std::string in_blocks = blocks.interval ? "" : " (" + described_growth_of_blocks(blocks) + ")";
     absl::StrAppendFormat(&report.output, "      %s  %s%s\n", padded(names[line], width),

@@ -35,9 +35,9 @@ void ProcessStacks::look_up() {
   if (std::exchange(all_looked_up_, true)) return;
   for (Place place = 0; place < places_.size(); ++place) {
     PlaceFacts& facts = places_[place];
-    if (!facts.wanted || facts.frames != nullptr) continue;
-    facts.frames = &symbolizer_.frames(facts.module, tree_.places()[place].offset);
-    facts.in_starting_module = is_starting_module(facts.frames->front().module);
+    if (!facts.wanted || !facts.frames.empty()) continue;
+    facts.frames = symbolizer_.frames(facts.module, tree_.places()[place].offset);
+    facts.in_starting_module = is_starting_module(facts.frames.front().module);
   }
   for (Node node = 0; node < nodes_.size(); ++node) {
     if (wanted_nodes_[node]) look_up_node(node);
@@ -49,7 +49,7 @@ void ProcessStacks::look_up_node(Node node) {
   const Node caller = tree_.caller(node);
   nodes_[node].outer = with_frames_of(node, 0);
   const uint64_t outside = caller == FrameTree::kNoNode ? 0 : nodes_[caller].hash;
-  nodes_[node].hash = absl::HashOf(outside, places_[tree_.place(node)].frames);
+  nodes_[node].hash = absl::HashOf(outside, frames(tree_.place(node)).data());
 }
 
 OuterFrames ProcessStacks::with_frames_of(Node node, size_t but_innermost) const {
@@ -61,8 +61,8 @@ OuterFrames ProcessStacks::with_frames_of(Node node, size_t but_innermost) const
     outer = nodes_[caller].outer;
     before = &frames(tree_.place(caller)).front();
   }
-  for (size_t index = place.frames->size(); index-- > but_innermost;) {
-    const Frame& frame = (*place.frames)[index];
+  for (size_t index = place.frames.size(); index-- > but_innermost;) {
+    const Frame& frame = place.frames[index];
     outer.add(frame, place.in_starting_module, before);
     before = &frame;
   }
@@ -72,7 +72,7 @@ OuterFrames ProcessStacks::with_frames_of(Node node, size_t but_innermost) const
 ProcessStacks::Traits ProcessStacks::traits(Node innermost) const {
   Traits traits{.hash = nodes_[innermost].hash};
   for (Node node = innermost; node != FrameTree::kNoNode; node = tree_.caller(node)) {
-    const std::vector<Frame>& logical = frames(tree_.place(node));
+    const std::span<const Frame> logical = frames(tree_.place(node));
     size_t runtime = 0;
     while (runtime < logical.size() && logical[runtime].runtime) ++runtime;
     traits.runtime_frames += runtime;

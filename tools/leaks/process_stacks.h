@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "leaks/fingerprint.h"
@@ -45,7 +46,7 @@ class ProcessStacks {
   // Innermost first; without a node it is empty.
   Stack stack(Node innermost) const;
   // What was written at a place, innermost first.
-  const std::vector<Frame>& frames(Place place) const { return *places_[place].frames; }
+  std::span<const Frame> frames(Place place) const { return places_[place].frames; }
 
   const FrameTree& tree() const { return tree_; }
 
@@ -54,7 +55,7 @@ class ProcessStacks {
     Symbolizer::ModuleIndex module = Symbolizer::kNoModule;
     bool wanted = false;
     bool in_starting_module = false;
-    const std::vector<Frame>* frames = nullptr;  // Null until it is looked up.
+    std::span<const Frame> frames;  // Empty until they are looked up.
   };
   struct NodeFacts {
     OuterFrames outer;  // With those of this node.

@@ -42,7 +42,7 @@ std::vector<uint64_t> start_shifts(const Recording& recording) {
 void add_up(Profile& profile) {
   for (const Site& site : profile.sites) {
     profile.totals += site.activity;
-    profile.growth += site.growth;
+    if (site.grown) profile.growth += *site.grown;
     profile.judgement += site.judgement;
     profile.leaked += site.leaked;
     profile.suppressed += site.suppressed;

@@ -48,7 +48,7 @@ struct Site : ShownStack {
   BlocksAndBytes suppressed;            // and those that the program itself wants to hear nothing about,
   std::string suppressed_by;            // as this pattern says; empty: there are none.
   std::optional<FreedFrom> freed_from;  // Where some blocks are definite and others were freed.
-  Growth growth;                        // In the growth spans of the processes that have one.
+  std::shared_ptr<Growth> grown;        // In the growth spans of the processes that have one; null where none has.
   uint64_t first_allocated_ns = 0;
   uint64_t last_allocated_ns = 0;
   std::vector<std::string> thread_names;  // Sorted.
@@ -57,6 +57,7 @@ struct Site : ShownStack {
   size_t processes = 0;
 
   bool is_leak() const { return leaked.blocks.value() > 0; }
+  Growth growth() const { return grown ? *grown : Growth(); }
 };
 
 // Where blocks were freed that are not known: freed twice, from another allocator, or from before the recording.

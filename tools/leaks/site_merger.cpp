@@ -35,6 +35,24 @@ Rank rank_of(const Site& site) {
           site.fingerprint};
 }
 
+// Moves each site to its place, where `order` says which belongs there: along the cycles of the permutation, so that no
+// second set of them is needed.
+void put_in_order(std::vector<Site>& sites, std::vector<uint32_t> order) {
+  for (uint32_t start = 0; start < order.size(); ++start) {
+    if (order[start] == start) continue;
+    Site first = std::move(sites[start]);
+    uint32_t place = start;
+    while (order[place] != start) {
+      const uint32_t next = order[place];
+      sites[place] = std::move(sites[next]);
+      order[place] = place;
+      place = next;
+    }
+    sites[place] = std::move(first);
+    order[place] = place;
+  }
+}
+
 }  // namespace
 
 SiteMerger::SiteMerger() {
@@ -44,6 +62,28 @@ SiteMerger::SiteMerger() {
 
 void SiteMerger::add(const ProcessRecording& process, ProcessStacks& stacks, uint64_t shift_ns,
                      const std::optional<GrowthSpan>& span) {
+  number_by_thread_id_.clear();
+  const std::vector<uint32_t> numbers = sort_into_sites(process, stacks);
+  auto number = numbers.begin();
+  for (const auto& [id, trace] : process.traces()) {
+    if (trace.counters.alloc_blocks() == 0) continue;
+    const TraceOf added{&process, &stacks, &trace};
+    add_trace(*number, added, shift_ns);
+    if (span) {
+      std::shared_ptr<Growth>& grown = sites_[*number].grown;
+      if (grown == nullptr) grown = std::make_shared<Growth>();
+      *grown += growth_in(*span, process, trace);
+    }
+    if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(added)) ++cut_traces_;
+    ++number;
+  }
+}
+
+// The sites of the traces that allocated, in their order.
+std::vector<uint32_t> SiteMerger::sort_into_sites(const ProcessRecording& process, ProcessStacks& stacks) {
+  std::vector<uint32_t> numbers;
+  numbers.reserve(process.traces().size());
+  stack_hashes_.reserve(stack_hashes_.size() + process.traces().size());
   for (const auto& [id, trace] : process.traces()) {
     const bool only_freed = trace.counters.alloc_blocks() == 0;
     if (only_freed && trace.counters.unknown_frees() == 0) continue;
@@ -51,19 +91,18 @@ void SiteMerger::add(const ProcessRecording& process, ProcessStacks& stacks, uin
     const ProcessStacks::Traits traits = traits_of(added);
     if (trace.counters.unknown_frees() != 0) add_unknown_frees(added, traits.fingerprint);
     if (only_freed) continue;
-    SiteUnderWay& under_way = site_of(traits.fingerprint);
-    under_way.site.traces += stack_hashes_.insert(traits.hash).second ? 1 : 0;
-    add_trace(under_way, added, shift_ns);
-    if (span) under_way.site.growth += growth_in(*span, process, trace);
-    if (trace.cut != proto::Trace::DEPTH_LIMIT && is_cut(added)) ++cut_traces_;
+    numbers.push_back(site_number(traits.fingerprint));
+    under_way_[numbers.back()].stacks += stack_hashes_.insert(traits.hash).second ? 1 : 0;
   }
+  if (under_way_.size() > sites_.capacity()) sites_.reserve(std::max(under_way_.size(), 2 * sites_.size()));
+  sites_.resize(under_way_.size());
+  return numbers;
 }
 
-SiteUnderWay& SiteMerger::site_of(uint64_t fingerprint) {
-  const auto [known, is_new] = site_by_fingerprint_.try_emplace(fingerprint, static_cast<uint32_t>(sites_.size()));
-  if (!is_new) return sites_[known->second];
-  sites_.emplace_back().site.fingerprint = fingerprint;
-  return sites_.back();
+uint32_t SiteMerger::site_number(uint64_t fingerprint) {
+  const auto [known, is_new] = site_by_fingerprint_.try_emplace(fingerprint, static_cast<uint32_t>(under_way_.size()));
+  if (is_new) under_way_.emplace_back();
+  return known->second;
 }
 
 // What is shown for a stack without frames. Counters whose trace was never read have no first allocation either.
@@ -86,9 +125,10 @@ bool SiteMerger::is_cut(const TraceOf& trace) const {
   return trace.trace->cut != proto::Trace::WHOLE && !is_entry_point(*stack_of(trace).back());
 }
 
-void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, uint64_t shift_ns) {
+void SiteMerger::add_trace(uint32_t number, const TraceOf& added, uint64_t shift_ns) {
   const auto& [process, stacks, trace] = added;
-  Site& site = under_way.site;
+  Site& site = sites_[number];
+  SiteUnderWay& under_way = under_way_[number];
   const Activity activity = activity_of(trace->counters, process->exact());
   const uint64_t first_ns = trace->first_allocated_ns + shift_ns;
   site.first_allocated_ns = site.processes == 0 ? first_ns : std::min(site.first_allocated_ns, first_ns);
@@ -96,11 +136,9 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, uint64
   site.activity += activity;
   if (under_way.last_process != process) ++site.processes;
   under_way.last_process = process;
-  add_thread_names(under_way, added);
+  add_thread_names(number, added);
 
-  Judgement judgement;
-  if (process->scan() != nullptr) judgement = judgement_of(trace->counters, process->exact());
-  if (judgement.by_scan) add_judgement(under_way, added, judgement);
+  const Judgement judgement = process->scan() != nullptr ? add_judgement(number, added) : Judgement();
   const auto shown_for =
       std::tuple(judgement.lost().bytes.value(), activity.live.bytes.value(), activity.alloc.bytes.value());
   if (shown_for <= under_way.shown_for) return;
@@ -108,36 +146,49 @@ void SiteMerger::add_trace(SiteUnderWay& under_way, const TraceOf& added, uint64
   under_way.shown = added;
 }
 
-void SiteMerger::add_thread_names(SiteUnderWay& under_way, const TraceOf& added) {
-  under_way.site.more_thread_names |= added.trace->counters.more_thread_names();
+void SiteMerger::add_thread_names(uint32_t number, const TraceOf& added) {
+  sites_[number].more_thread_names |= added.trace->counters.more_thread_names();
+  std::vector<uint32_t>& names = under_way_[number].thread_names;
   for (const uint32_t id : added.trace->counters.thread_name_ids()) {
-    const std::string name = added.process->thread_name(id);
-    if (name.empty()) continue;
-    const auto [known, is_new] =
-        number_by_thread_name_.try_emplace(name, static_cast<uint32_t>(thread_names_.size()));
-    if (is_new) thread_names_.push_back(name);
-    auto& numbers = under_way.thread_names;
-    if (std::find(numbers.begin(), numbers.end(), known->second) == numbers.end()) numbers.push_back(known->second);
+    const uint32_t name = thread_name_number(*added.process, id);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
 }
 
-void SiteMerger::add_judgement(SiteUnderWay& under_way, const TraceOf& judged, const Judgement& judgement) {
-  under_way.site.judgement += judgement;
+uint32_t SiteMerger::thread_name_number(const ProcessRecording& process, uint32_t id) {
+  const auto [known, is_new] = number_by_thread_id_.try_emplace(id, 0);
+  if (!is_new) return known->second;
+  const std::string name = process.thread_name(id);
+  const auto [number, is_new_name] =
+      number_by_thread_name_.try_emplace(name, static_cast<uint32_t>(thread_names_.size()));
+  if (is_new_name) thread_names_.push_back(name);
+  return known->second = number->second;
+}
+
+Judgement SiteMerger::add_judgement(uint32_t number, const TraceOf& judged) {
+  const Judgement judgement = judgement_of(judged.trace->counters, judged.process->exact());
+  sites_[number].judgement += judgement;
+  add_freeing(under_way_[number], judged);
+  if (judgement.worst() == Verdict::kDefinite) add_leaked(sites_[number], judged, judgement);
+  return judgement;
+}
+
+void SiteMerger::add_freeing(SiteUnderWay& under_way, const TraceOf& judged) {
   const proto::TraceCounters& counters = judged.trace->counters;
   under_way.frees_looked_at += counters.frees_looked_at();
-  if (counters.freed_by_trace_id() != 0) {
-    const auto freeing = judged.process->traces().find(counters.freed_by_trace_id());
-    // Without frames it is no place that could be shown.
-    if (freeing != judged.process->traces().end() && freeing->second.innermost != FrameTree::kNoNode) {
-      under_way.freeings.push_back({{judged.process, judged.stacks, &freeing->second}, counters.frees_seen_there()});
-    }
-  }
-  if (judgement.worst() != Verdict::kDefinite) return;
+  if (counters.freed_by_trace_id() == 0) return;
+  const TraceRecord* freeing = judged.process->traces().find(counters.freed_by_trace_id());
+  // Without frames it is no place that could be shown.
+  if (freeing == nullptr || freeing->innermost == FrameTree::kNoNode) return;
+  under_way.freeings.push_back({{judged.process, judged.stacks, freeing}, counters.frees_seen_there()});
+}
+
+void SiteMerger::add_leaked(Site& site, const TraceOf& judged, const Judgement& judgement) {
   const std::string& text = judged.process->scan()->default_suppressions();
   const std::string* pattern = nullptr;
   if (!text.empty()) pattern = suppressions_.try_emplace(text, text).first->second.match(stack_of(judged));
-  (pattern == nullptr ? under_way.site.leaked : under_way.site.suppressed) += judgement.lost();
-  if (pattern != nullptr && under_way.site.suppressed_by.empty()) under_way.site.suppressed_by = *pattern;
+  (pattern == nullptr ? site.leaked : site.suppressed) += judgement.lost();
+  if (pattern != nullptr && site.suppressed_by.empty()) site.suppressed_by = *pattern;
 }
 
 // Of equal fingerprints the first is shown: they differ in lines, if in anything.
@@ -157,9 +208,9 @@ std::vector<UnknownFrees> SiteMerger::take_unknown_frees() {
 }
 
 void SiteMerger::want_freeing_stacks() const {
-  for (const SiteUnderWay& under_way : sites_) {
-    if (under_way.site.judgement.worst() != Verdict::kDefinite) continue;
-    for (const SiteUnderWay::Freeing& freeing : under_way.freeings) {
+  for (size_t number = 0; number < sites_.size(); ++number) {
+    if (sites_[number].judgement.worst() != Verdict::kDefinite) continue;
+    for (const SiteUnderWay::Freeing& freeing : under_way_[number].freeings) {
       freeing.stack.stacks->want(freeing.stack.trace->innermost);
     }
   }
@@ -210,7 +261,7 @@ StackTree::Node SiteMerger::keep(const TraceOf& trace) {
   StackTree::Node outer = node == FrameTree::kNoNode ? StackTree::kNoNode : kept.nodes[node];
   for (auto each = new_nodes.rbegin(); each != new_nodes.rend(); ++each) {
     const FrameTree::Place place = tree.place(*each);
-    const std::vector<Frame>& logical = trace.stacks->frames(place);
+    const std::span<const Frame> logical = trace.stacks->frames(place);
     uint32_t& number = kept.numbers[place];
     if (number == kNoNumber) number = stacks_->number_of(logical.data(), logical.size());
     for (size_t index = logical.size(); index-- > 0;) {
@@ -221,24 +272,31 @@ StackTree::Node SiteMerger::keep(const TraceOf& trace) {
   return outer;
 }
 
-Site SiteMerger::finished(SiteUnderWay& under_way) {
-  Site& site = under_way.site;
+void SiteMerger::finish(uint32_t number) {
+  Site& site = sites_[number];
+  const SiteUnderWay& under_way = under_way_[number];
   show_stack(site, under_way.shown);
   if (site.judgement.worst() == Verdict::kDefinite) site.freed_from = mostly_freed_from(under_way);
-  for (const uint32_t number : under_way.thread_names) site.thread_names.push_back(thread_names_[number]);
+  site.traces = under_way.stacks;
+  for (const uint32_t name : under_way.thread_names) {
+    if (!thread_names_[name].empty()) site.thread_names.push_back(thread_names_[name]);
+  }
   std::sort(site.thread_names.begin(), site.thread_names.end());
-  return std::move(site);
 }
 
 std::vector<Site> SiteMerger::take_ranked() {
-  std::vector<std::pair<Rank, SiteUnderWay*>> ranked;
+  std::vector<std::pair<Rank, uint32_t>> ranked;
   ranked.reserve(sites_.size());
-  for (SiteUnderWay& under_way : sites_) ranked.emplace_back(rank_of(under_way.site), &under_way);
-  std::sort(ranked.begin(), ranked.end(), [](const auto& left, const auto& right) { return left.first < right.first; });
-  std::vector<Site> sites;
-  sites.reserve(ranked.size());
-  for (const auto& [rank, under_way] : ranked) sites.push_back(finished(*under_way));
-  return sites;
+  for (uint32_t number = 0; number < sites_.size(); ++number) {
+    finish(number);
+    ranked.emplace_back(rank_of(sites_[number]), number);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  std::vector<uint32_t> order;
+  order.reserve(ranked.size());
+  for (const auto& [rank, number] : ranked) order.push_back(number);
+  put_in_order(sites_, std::move(order));
+  return std::move(sites_);
 }
 
 size_t SiteMerger::unknown_suppressions() const {

@@ -29,7 +29,7 @@ struct TraceOf {
   const TraceRecord* trace = nullptr;
 };
 
-// A site while traces are being merged into it.
+// What a site needs while traces are being merged into it, and not afterwards.
 struct SiteUnderWay {
   // The stack that the blocks of one trace are mostly freed from.
   struct Freeing {
@@ -37,10 +37,10 @@ struct SiteUnderWay {
     uint64_t frees_seen;
   };
 
-  Site site;
   TraceOf shown;  // The trace whose frames are shown, and by what it is: lost, live and allocated bytes.
   std::tuple<double, double, double> shown_for = {-1, -1, -1};
   const ProcessRecording* last_process = nullptr;
+  size_t stacks = 0;
   std::vector<uint32_t> thread_names;  // Numbers; each once.
   std::vector<Freeing> freeings;
   uint64_t frees_looked_at = 0;
@@ -80,25 +80,32 @@ class SiteMerger {
   Stack stack_of(const TraceOf& trace) const;
   const Frame& stand_in(const TraceOf& trace) const;
   bool is_cut(const TraceOf& trace) const;
-  SiteUnderWay& site_of(uint64_t fingerprint);
-  void add_trace(SiteUnderWay& under_way, const TraceOf& added, uint64_t shift_ns);
-  void add_thread_names(SiteUnderWay& under_way, const TraceOf& added);
-  void add_judgement(SiteUnderWay& under_way, const TraceOf& judged, const Judgement& judgement);
+  std::vector<uint32_t> sort_into_sites(const ProcessRecording& process, ProcessStacks& stacks);
+  uint32_t site_number(uint64_t fingerprint);
+  void add_trace(uint32_t number, const TraceOf& added, uint64_t shift_ns);
+  void add_thread_names(uint32_t number, const TraceOf& added);
+  uint32_t thread_name_number(const ProcessRecording& process, uint32_t id);
+  Judgement add_judgement(uint32_t number, const TraceOf& judged);
+  void add_freeing(SiteUnderWay& under_way, const TraceOf& judged);
+  void add_leaked(Site& site, const TraceOf& judged, const Judgement& judgement);
   void add_unknown_frees(const TraceOf& freed, uint64_t fingerprint);
   std::optional<FreedFrom> mostly_freed_from(const SiteUnderWay& under_way);
   void show_stack(ShownStack& shown, const TraceOf& trace);
   StackTree::Node keep(const TraceOf& trace);
-  Site finished(SiteUnderWay& under_way);
+  void finish(uint32_t number);
 
   Frame lost_;
   Frame none_;
   std::shared_ptr<StackTree> stacks_ = std::make_shared<StackTree>();
   std::map<const ProcessRecording*, Kept> kept_;
-  std::deque<SiteUnderWay> sites_;
+  // Both by the numbers of sites. There may be very many, so that each is made once, where it stays until the end.
+  std::vector<Site> sites_;
+  std::deque<SiteUnderWay> under_way_;
   absl::flat_hash_map<uint64_t, uint32_t> site_by_fingerprint_;
   absl::flat_hash_set<uint64_t> stack_hashes_;
   std::vector<std::string> thread_names_;  // By number.
   absl::flat_hash_map<std::string, uint32_t> number_by_thread_name_;
+  absl::flat_hash_map<uint32_t, uint32_t> number_by_thread_id_;  // In the stream of the process that is being added.
   absl::flat_hash_map<uint64_t, UnknownFrees> unknown_frees_;
   std::map<std::string, Suppressions> suppressions_;  // By their text: children have their parents'.
   size_t cut_traces_ = 0;

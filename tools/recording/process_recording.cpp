@@ -112,20 +112,7 @@ void ProcessRecording::apply_modules(const proto::Modules& modules, uint64_t off
   }
 }
 
-// The record of a trace, made where it is new. `before` is where the last one was found, or the end: numbers mostly
-// come one after the other.
-ProcessRecording::Traces::iterator ProcessRecording::record_of(uint32_t id, Traces::iterator before) {
-  if (before != traces_.end() && ++before != traces_.end() && before->first == id) return before;
-  // Behind the last one, mostly, where it is new.
-  const bool is_last = traces_.empty() || traces_.rbegin()->first < id;
-  const auto place = is_last ? traces_.end() : traces_.lower_bound(id);
-  if (place != traces_.end() && place->first == id) return place;
-  auto& counters = *google::protobuf::Arena::CreateMessage<proto::TraceCounters>(arena_.get());
-  return traces_.emplace_hint(place, id, TraceRecord(counters));
-}
-
 void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset) {
-  auto place = traces_.end();
   // The trace before, outermost node first: what the next one may share.
   std::vector<FrameTree::Node> path;
   for (const proto::Trace& trace : traces.traces()) {
@@ -147,8 +134,7 @@ void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset
       const FrameTree::Node caller = path.empty() ? FrameTree::kNoNode : path.back();
       path.push_back(frames_.add(caller, {trace.modules(index), trace.offsets(index)}));
     }
-    place = record_of(trace.id(), place);
-    TraceRecord& record = place->second;
+    TraceRecord& record = traces_[trace.id()];
     record.innermost = path.empty() ? FrameTree::kNoNode : path.back();
     record.cut = trace.cut();
     record.first_allocated_ns = trace.first_allocated_ns();
@@ -160,10 +146,8 @@ void ProcessRecording::apply_counters(const proto::Counters& counters, uint64_t 
     if (thread.name().size() > kMostThreadNameBytes) contradict(offset, "a thread's name is too long");
     thread_names_[thread.id()] = thread.name().substr(0, kMostThreadNameBytes);
   }
-  auto place = traces_.end();
   for (const proto::TraceCounters& changed : counters.counters()) {
-    place = record_of(changed.trace_id(), place);
-    TraceRecord& record = place->second;
+    TraceRecord& record = traces_[changed.trace_id()];
     alloc_blocks_ += changed.alloc_blocks() - record.counters.alloc_blocks();
     alloc_bytes_ += changed.alloc_bytes() - record.counters.alloc_bytes();
     free_bytes_ += changed.free_bytes() - record.counters.free_bytes();

@@ -10,12 +10,9 @@
 // from 0 to 2^80. What is not is a contradiction; of it nothing, or a part, is kept. One thread; then read-only.
 #pragma once
 
-#include <absl/container/btree_map.h>
 #include <absl/container/flat_hash_map.h>
-#include <google/protobuf/arena.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,21 +20,10 @@
 #include "recording/counter_history.h"
 #include "recording/frame_tree.h"
 #include "recording/stream_reader.h"
+#include "recording/trace_records.h"
 #include "seep.pb.h"
 
 namespace seep {
-
-// A stack trace that allocated, its latest counters, and the few earlier ones that growth is measured from.
-struct TraceRecord {
-  explicit TraceRecord(proto::TraceCounters& latest) : counters(latest) {}
-
-  FrameTree::Node innermost = FrameTree::kNoNode;  // kNoNode: the message with its frames was lost.
-  proto::Trace::Cut cut = proto::Trace::WHOLE;
-  uint64_t first_allocated_ns = 0;
-  proto::TraceCounters& counters;      // The recording's.
-  SnapshotOrdinal counters_since = 0;  // The snapshot that closed the counters, or would have; 0: they were never read.
-  std::vector<PastCounters> past;      // Oldest first.
-};
 
 // One closed snapshot: its own words, and the sums of the counters as they had been read when it closed.
 struct SnapshotRecord {
@@ -64,8 +50,7 @@ class ProcessRecording {
 
   const FrameTree& frames() const { return frames_; }
   const absl::flat_hash_map<uint32_t, proto::Module>& modules() const { return modules_; }
-  // In the order of their numbers, so that whatever is made of them is the same each time.
-  const absl::btree_map<uint32_t, TraceRecord>& traces() const { return traces_; }
+  const TraceRecords& traces() const { return traces_; }
   const std::vector<SnapshotRecord>& snapshots() const { return snapshots_; }
   const std::optional<proto::End>& end() const { return end_; }
   std::string thread_name(uint32_t id) const;
@@ -108,17 +93,13 @@ class ProcessRecording {
   void apply_counters(const proto::Counters& counters, uint64_t offset);
   void apply_snapshot(const proto::Snapshot& snapshot, uint64_t offset);
   void contradict(uint64_t offset, const std::string& what);
-  using Traces = absl::btree_map<uint32_t, TraceRecord>;
-  Traces::iterator record_of(uint32_t id, Traces::iterator before);
 
-  // Of all counters: there are many, and one by one they would take as long to allocate and to free as to read.
-  std::unique_ptr<google::protobuf::Arena> arena_ = std::make_unique<google::protobuf::Arena>();
   std::string stream_path_;
   proto::Header header_;
   bool has_header_ = false;
   FrameTree frames_;
   absl::flat_hash_map<uint32_t, proto::Module> modules_;
-  Traces traces_;
+  TraceRecords traces_;
   absl::flat_hash_map<uint32_t, std::string> thread_names_;
   std::vector<SnapshotRecord> snapshots_;
   GrowthMoments moments_;

@@ -22,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kStreamSuffix[] = ".seep";
-constexpr size_t kMessageBlockBytes = 1 << 20;
 
 std::string describe(const Damage& damage) {
   if (damage.cut) return absl::StrFormat("is cut here: the last %u bytes are part of a message", damage.skipped_bytes);
@@ -219,20 +218,11 @@ std::unique_ptr<ProcessRecording> read_stream(const std::string& path) {
   FileSource source(path);
   StreamReader reader(source);
   auto process = std::make_unique<ProcessRecording>(path);
-  // What a message consists of is small and much, and lives until the next one.
-  const auto first_block = std::make_unique_for_overwrite<char[]>(kMessageBlockBytes);
-  google::protobuf::ArenaOptions options;
-  options.initial_block = first_block.get();
-  options.initial_block_size = kMessageBlockBytes;
-  options.max_block_size = kMessageBlockBytes;
-  google::protobuf::Arena arena(options);
+  proto::Message message;
   bool any = false;
-  while (true) {
-    auto& message = *google::protobuf::Arena::CreateMessage<proto::Message>(&arena);
-    if (!reader.next(message)) break;
+  while (reader.next(message)) {
     process->apply(message, reader.message_offset());
     any = true;
-    arena.Reset();
   }
   if (!any) throw Error(ExitCode::kUnreadable, path, "is not a seep recording, or nothing of it is whole");
   process->damage = reader.damage();
