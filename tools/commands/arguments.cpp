@@ -32,6 +32,11 @@ class FixedUsage final : public CLI::Formatter {
 
 void set_usage(CLI::App& app, const std::string& usage) { app.formatter(std::make_shared<FixedUsage>(usage)); }
 
+void add_symbol_cache_option(CLI::App& app, bool& no_symbol_cache) {
+  app.add_flag("--no-symbol-cache", no_symbol_cache,
+               "neither use nor fill the cache of functions and lines (~/.cache/seep)");
+}
+
 bool parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
   try {
     std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.

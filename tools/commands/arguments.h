@@ -13,6 +13,9 @@ namespace seep {
 // True: the command line was a request for help, and it has been printed. Throws an Error (kUsage) where it is wrong.
 bool parse_arguments(CLI::App& app, std::vector<std::string> arguments);
 
+// Of every command that looks up functions.
+void add_symbol_cache_option(CLI::App& app, bool& no_symbol_cache);
+
 // The line that help begins with.
 void set_usage(CLI::App& app, const std::string& usage);
 

@@ -35,6 +35,7 @@ struct Arguments {
   std::optional<size_t> top;
   bool full = false;
   bool orphans = false;
+  bool no_symbol_cache = false;
 };
 
 // False: help was asked for, and printed.
@@ -48,6 +49,7 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
   app.add_flag("--full", arguments.full, "all sites, whole stacks, runtime frames too");
   app.add_flag("--orphans", arguments.orphans,
                "what dead processes left in shared memory; PATH then is where regions lie (default: /dev/shm)");
+  add_symbol_cache_option(app, arguments.no_symbol_cache);
   app.footer(kExamples);
   return !parse_arguments(app, words);
 }
@@ -90,7 +92,7 @@ int report_command(const std::vector<std::string>& words) {
   }
   if (recording.processes.empty()) return static_cast<int>(ExitCode::kUnreadable);
 
-  Symbolizer symbolizer;
+  Symbolizer symbolizer(arguments.no_symbol_cache ? std::nullopt : SymbolCache::of_user());
   Profile profile;
   {
     ProgressLine progress("looking up functions");

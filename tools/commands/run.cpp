@@ -54,6 +54,7 @@ struct Arguments {
   bool force = false;
   std::string interval;
   bool full = false;
+  bool no_symbol_cache = false;
   std::vector<std::string> command;
 
   uint64_t sample_bytes() const { return sample.empty() ? 1 : parse_size("--sample", sample); }
@@ -85,6 +86,7 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
   app.add_flag("--force", arguments.force, "replace a recording in DIR");
   app.add_option("--interval", arguments.interval, "time between snapshots (default: 10s)")->type_name("DUR");
   app.add_flag("--full", arguments.full, "print the whole report at the end");
+  add_symbol_cache_option(app, arguments.no_symbol_cache);
   app.footer(kExamples);
   const size_t start = command_start(app, words);
   const auto command = words.begin() + static_cast<ptrdiff_t>(start);
@@ -220,7 +222,7 @@ class Run {
     }
     const Recording recording = load_recording({directory.path()});
     for (const Error& problem : recording.problems) say(problem.what());
-    Symbolizer symbolizer;
+    Symbolizer symbolizer(arguments_.no_symbol_cache ? std::nullopt : SymbolCache::of_user());
     ProgressLine progress("looking up functions");
     const Profile profile =
         build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });

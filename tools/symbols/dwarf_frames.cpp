@@ -80,6 +80,7 @@ DwarfFrames::DwarfFrames(Dwarf* dwarf) {
   while (dwarf_get_units(dwarf, handle, &handle, nullptr, &type, &die, &split_die) == 0) {
     if (type == DW_UT_type || type == DW_UT_split_type || type == DW_UT_partial) continue;
     if (dwarf_tag(&die) != DW_TAG_compile_unit && dwarf_tag(&die) != DW_TAG_skeleton_unit) continue;
+    split_ |= type == DW_UT_skeleton;
     const bool split = type == DW_UT_skeleton && split_die.addr != nullptr;
     units_.push_back({.die = die, .functions = split ? split_die : die});
     const size_t before = unit_ranges_.size();

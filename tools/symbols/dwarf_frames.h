@@ -25,6 +25,9 @@ class DwarfFrames {
   // single frame without a name: only its line is known.
   std::vector<Frame> find(uint64_t address);
 
+  // Parts of the debug information are in files that each unit names (.dwo).
+  bool is_split() const { return split_; }
+
  private:
   struct Range {
     uint64_t low;
@@ -44,6 +47,7 @@ class DwarfFrames {
   static void index_functions(Unit& unit);
   const std::string& name_of(Dwarf_Die& function);
 
+  bool split_ = false;
   std::vector<Unit> units_;
   std::vector<Range> unit_ranges_;
   std::unordered_map<const void*, std::string> names_;  // By the DIE's place.

@@ -3,10 +3,7 @@
 #include "symbols/module_file.h"
 
 #include <absl/strings/str_format.h>
-#include <elfutils/libdwelf.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -15,43 +12,15 @@
 namespace seep {
 namespace {
 
-constexpr char kDebugDirectory[] = "/usr/lib/debug/.build-id/";
-
-// Null: the places where libdwfl looks by itself (beside the file, .debug/ beside it, /usr/lib/debug).
+// Null: the places where libdwfl looks by itself.
 char* debug_file_path = nullptr;
 
 const Dwfl_Callbacks kCallbacks = {
     .find_elf = dwfl_build_id_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .find_debuginfo = DebugFile::find_for_session,
     .section_address = dwfl_offline_section_address,
     .debuginfo_path = &debug_file_path,
 };
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  void release() { fd_ = -1; }
-
- private:
-  int fd_;
-};
-
-std::string build_id_of(int fd) {
-  Elf* elf = elf_begin(fd, ELF_C_READ_MMAP, nullptr);
-  if (elf == nullptr) return {};
-  const void* bytes = nullptr;
-  const ssize_t size = dwelf_elf_gnu_build_id(elf, &bytes);
-  std::string build_id;
-  if (size > 0) build_id.assign(static_cast<const char*>(bytes), static_cast<size_t>(size));
-  elf_end(elf);
-  return build_id;
-}
 
 int64_t modified_ns(const struct stat& status) {
   return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
@@ -70,12 +39,6 @@ std::string difference(int fd, const proto::Module& module) {
   return same ? "" : "has no build id, and another size or time than when it was recorded";
 }
 
-std::string debug_file_by_build_id(const std::string& build_id) {
-  std::string digits;
-  for (const char byte : build_id) digits += absl::StrFormat("%02x", static_cast<unsigned char>(byte));
-  return kDebugDirectory + digits.substr(0, 2) + "/" + digits.substr(2) + ".debug";
-}
-
 }  // namespace
 
 std::unique_ptr<ModuleFile> ModuleFile::open(const proto::Module& module, std::string& why_not) {
@@ -87,15 +50,14 @@ std::unique_ptr<ModuleFile> ModuleFile::open(const proto::Module& module, std::s
   if (auto file = open_path(module.path(), module, why_not)) return file;
   if (module.build_id().size() < 2) return nullptr;
   std::string ignored;
-  if (auto file = open_path(debug_file_by_build_id(module.build_id()), module, ignored)) return file;
+  if (auto file = open_path(debug_path_of(module.build_id()), module, ignored)) return file;
   return std::getenv("DEBUGINFOD_URLS") != nullptr ? open_by_debuginfod(module) : nullptr;
 }
 
 std::unique_ptr<ModuleFile> ModuleFile::open_path(const std::string& path, const proto::Module& module,
                                                   std::string& why_not) {
-  // O_NONBLOCK: a pipe in the file's place must not hang the reader.
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  why_not = fd.get() < 0 ? std::strerror(errno) : difference(fd.get(), module);
+  FileDescriptor fd = open_for_reading(path);
+  why_not = fd.is_open() ? difference(fd.get(), module) : std::strerror(errno);
   if (!why_not.empty()) return nullptr;
   Session session(dwfl_begin(&kCallbacks));
   if (session == nullptr) return nullptr;
@@ -104,11 +66,14 @@ std::unique_ptr<ModuleFile> ModuleFile::open_path(const std::string& path, const
     why_not = absl::StrFormat("cannot be read: %s", dwfl_errmsg(-1));
     return nullptr;
   }
-  fd.release();  // The session's now.
+  std::string facts = file_facts(fd.release());  // The session's now.
   dwfl_report_end(session.get(), nullptr, nullptr);
   GElf_Addr bias = 0;
   if (dwfl_module_getelf(reported, &bias) == nullptr) return nullptr;
-  return std::unique_ptr<ModuleFile>(new ModuleFile(std::move(session), reported, bias));
+  std::unique_ptr<ModuleFile> file(new ModuleFile(std::move(session), reported, bias, module));
+  file->facts_ = std::move(facts);
+  file->debug_file_.find(reported, path);
+  return file;
 }
 
 // The file itself is not here, but its build id is a name by which a server may have it.
@@ -125,7 +90,18 @@ std::unique_ptr<ModuleFile> ModuleFile::open_by_debuginfod(const proto::Module& 
   dwfl_report_end(session.get(), nullptr, nullptr);
   GElf_Addr bias = 0;
   if (dwfl_module_getelf(reported, &bias) == nullptr) return nullptr;
-  return std::unique_ptr<ModuleFile>(new ModuleFile(std::move(session), reported, bias));
+  std::unique_ptr<ModuleFile> file(new ModuleFile(std::move(session), reported, bias, module));
+  file->debug_file_.find(reported, module.path());
+  return file;
+}
+
+ModuleFile::ModuleFile(Session session, Dwfl_Module* module, uint64_t elf_bias, const proto::Module& recorded)
+    : session_(std::move(session)), module_(module), elf_bias_(elf_bias), build_id_(recorded.build_id()) {}
+
+std::optional<std::string> ModuleFile::sources() const {
+  const auto debug_file = debug_file_.facts();
+  if (build_id_.empty() || facts_.empty() || !debug_file) return std::nullopt;
+  return "build id " + build_id_ + "\nfile " + facts_ + "\n" + *debug_file;
 }
 
 Dwarf* ModuleFile::dwarf() {

@@ -9,10 +9,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "seep.pb.h"
+#include "symbols/debug_file.h"
 
 namespace seep {
 
@@ -28,6 +29,10 @@ class ModuleFile {
   // Add to an address of the module's ELF headers to get one of dwarf().
   uint64_t dwarf_bias() const { return elf_bias_ - dwarf_bias_; }
 
+  // All that its symbols depend on, as far as files go, in words: its build id, and which files in which state there
+  // are. Nothing where there is no build id, or a file was not taken from this machine's disk.
+  std::optional<std::string> sources() const;
+
   Dwfl_Module* module() const { return module_; }
   // Add to an address of the module's ELF headers to get one of module().
   uint64_t elf_bias() const { return elf_bias_; }
@@ -38,16 +43,18 @@ class ModuleFile {
   };
   using Session = std::unique_ptr<Dwfl, EndSession>;
 
-  ModuleFile(Session session, Dwfl_Module* module, uint64_t elf_bias)
-      : session_(std::move(session)), module_(module), elf_bias_(elf_bias) {}
+  ModuleFile(Session session, Dwfl_Module* module, uint64_t elf_bias, const proto::Module& recorded);
 
   static std::unique_ptr<ModuleFile> open_path(const std::string& path, const proto::Module& module,
                                                std::string& why_not);
   static std::unique_ptr<ModuleFile> open_by_debuginfod(const proto::Module& module);
 
+  DebugFile debug_file_;  // The session refers to it.
   Session session_;
   Dwfl_Module* module_;
   uint64_t elf_bias_;
+  std::string build_id_;
+  std::string facts_;  // Of its own file; empty where that is none of this machine's.
   uint64_t dwarf_bias_ = 0;
   bool dwarf_sought_ = false;
   Dwarf* dwarf_ = nullptr;

@@ -1,109 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asking a module's DWARF, then its symbols, then nobody.
+// Dividing the work: first each module's file is opened and what the cache knows is taken from there, then the rest is
+// looked up, the largest modules first.
 #include "symbols/symbolizer.h"
 
 #include <absl/strings/str_format.h>
+#include <libelf.h>
 
-#include <memory>
-#include <optional>
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
 
-#include "symbols/dwarf_frames.h"
-#include "symbols/module_file.h"
-#include "symbols/runtime_frames.h"
-#include "symbols/stable_hash.h"
-#include "symbols/symbol_table.h"
+#include "symbols/module_lookup.h"
+#include "symbols/parallel_tasks.h"
 
 namespace seep {
 namespace {
+
+// Each thread of a large module reads its debug information anew.
+constexpr size_t kMostThreads = 8;
+
+size_t thread_count() { return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMostThreads); }
 
 std::string identity_key(const proto::Module& module) {
   if (!module.build_id().empty()) return "build id " + module.build_id();
   return absl::StrFormat("%d %d %s", module.file_size_bytes(), module.file_modified_unix_ns(), module.path());
 }
 
-// What is known about one module's file, opened at the first question.
-class ModuleSymbols {
+}  // namespace
+
+// Counted by all threads, shown by the one that began.
+class Symbolizer::Progress {
  public:
-  explicit ModuleSymbols(const proto::Module& module) : file_(ModuleFile::open(module, why_not_)) {
-    if (file_ == nullptr) return;
-    if (Dwarf* dwarf = file_->dwarf()) dwarf_frames_.emplace(dwarf);
-    symbols_.emplace(*file_);
-  }
+  Progress(size_t all, const std::function<void(size_t, size_t)>& show) : all_(all), show_(show) {}
 
-  const std::string& why_not() const { return why_not_; }
-  bool usable() const { return file_ != nullptr; }
-
-  std::vector<Frame> frames_at(uint64_t offset) {
-    std::vector<Frame> frames;
-    if (dwarf_frames_) frames = dwarf_frames_->find(offset + file_->dwarf_bias());
-    if (frames.empty()) frames.emplace_back();
-    Frame& emitted = frames.back();
-    if (!emitted.named && symbols_) {
-      if (auto name = symbols_->find(offset)) {
-        emitted.function = *name;
-        emitted.named = true;
-      }
-    }
-    return frames;
+  void add(size_t addresses) {
+    const size_t done = done_.fetch_add(addresses, std::memory_order_relaxed) + addresses;
+    if (std::this_thread::get_id() == shower_) show_(done, all_);
   }
 
  private:
-  std::string why_not_;
-  std::unique_ptr<ModuleFile> file_;
-  std::optional<DwarfFrames> dwarf_frames_;
-  std::optional<SymbolTable> symbols_;
+  std::atomic<size_t> done_{0};
+  size_t all_;
+  const std::function<void(size_t, size_t)>& show_;
+  std::thread::id shower_ = std::this_thread::get_id();
 };
 
-uint64_t identity_of(const Frame& frame) {
-  StableHash hash;
-  hash.add(frame.named ? std::string_view(frame.function) : module_base_name(frame.module));
-  return hash.value();
-}
-
-// What every frame has, whoever named it.
-void complete(std::vector<Frame>& frames, const std::string& module_path, uint64_t offset) {
-  for (Frame& frame : frames) {
-    frame.module = module_path;
-    if (!frame.named) {
-      frame.function = module_path.empty() ? absl::StrFormat("0x%x", offset)
-                                           : absl::StrFormat("%s+0x%x", module_base_name(module_path), offset);
-    }
-    frame.runtime = frame.named && is_runtime_function(frame.function);
-    frame.identity = identity_of(frame);
-  }
-}
-
-}  // namespace
-
-Symbolizer::Symbolizer() : modules_(1) {}
+Symbolizer::Symbolizer(std::optional<SymbolCache> cache) : cache_(std::move(cache)), modules_(1) {}
 
 Symbolizer::ModuleIndex Symbolizer::module_of(const proto::Module& module) {
   const auto [entry, added] =
       index_by_identity_.try_emplace(identity_key(module), static_cast<ModuleIndex>(modules_.size()));
-  if (added) modules_.push_back({module, {}});
+  if (added) modules_.emplace_back().identity = module;
   return entry->second;
 }
 
-void Symbolizer::resolve(const std::function<void(size_t, size_t)>& progress) {
+void Symbolizer::resolve(const std::function<void(size_t, size_t)>& show_progress) {
+  std::vector<Module*> asked;
   size_t all = 0;
-  for (const Module& module : modules_) all += module.requested;
-  size_t done = 0;
   for (Module& module : modules_) {
     if (module.requested == 0) continue;
-    progress(done, all);
-    ModuleSymbols symbols(module.identity);
-    const std::string& path = module.identity.path();
-    const bool is_missing = !symbols.usable() && path.starts_with('/');
-    if (is_missing && !module.is_missing) missing_.push_back({path, symbols.why_not()});
-    module.is_missing = is_missing;
-    for (auto& [offset, frames] : module.frames) {
-      if (!frames.empty()) continue;
-      frames = symbols.frames_at(offset);
-      complete(frames, path, offset);
-      progress(++done, all);
-    }
-    module.requested = 0;
+    asked.push_back(&module);
+    all += module.requested;
   }
+  if (asked.empty()) return;
+  elf_version(EV_CURRENT);  // It sets something of libelf's for all threads.
+  std::vector<ModuleLookup> lookups;
+  for (Module* module : asked) {
+    std::vector<WantedAddress> wanted;
+    for (auto& [offset, frames] : module->frames) {
+      if (frames.empty()) wanted.push_back({offset, &frames});
+    }
+    lookups.emplace_back(module->identity, std::move(wanted), module->symbols, cache_ ? &*cache_ : nullptr);
+    module->requested = 0;
+  }
+  Progress progress(all, show_progress);
+  progress.add(0);
+  look_up(lookups, progress);
+  for (size_t index = 0; index < asked.size(); ++index) {
+    const std::string* why_missed = lookups[index].missed();
+    if (why_missed != nullptr && !std::exchange(asked[index]->is_missing, true)) {
+      missing_.push_back({asked[index]->identity.path(), *why_missed});
+    }
+  }
+}
+
+void Symbolizer::look_up(std::vector<ModuleLookup>& lookups, Progress& progress) const {
+  struct Slice {
+    ModuleLookup* lookup;
+    size_t number, of;
+  };
+  const size_t threads = thread_count();
+  std::vector<ModuleLookup*> by_size;
+  for (ModuleLookup& lookup : lookups) by_size.push_back(&lookup);
+  std::stable_sort(by_size.begin(), by_size.end(), [](const ModuleLookup* left, const ModuleLookup* right) {
+    return left->wanted_count() > right->wanted_count();
+  });
+  run_tasks(by_size.size(), threads, [&](size_t index) { progress.add(by_size[index]->open()); });
+  std::vector<Slice> slices;
+  for (ModuleLookup* lookup : by_size) {
+    const size_t count = lookup->slices(threads);
+    for (size_t number = 0; number < count; ++number) slices.push_back({lookup, number, count});
+  }
+  run_tasks(slices.size(), threads, [&](size_t index) {
+    const Slice& slice = slices[index];
+    slice.lookup->look_up(slice.number, slice.of, [&progress] { progress.add(1); });
+  });
+  run_tasks(by_size.size(), threads, [&](size_t index) { by_size[index]->finish(); });
 }
 
 }  // namespace seep
