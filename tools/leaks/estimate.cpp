@@ -127,6 +127,7 @@ std::optional<Interval> Measure::interval() const {
 
 Measure& Measure::operator+=(const Measure& other) {
   exact += other.exact;
+  if (!other.sampled) return *this;  // Then it is nothing else.
   estimate += other.estimate;
   variance += other.variance;
   proven += other.proven;

@@ -60,8 +60,7 @@ uint64_t fingerprint_of(const Stack& stack) {
 }
 
 void OuterFrames::add(const Frame& frame, bool in_starting_module, const Frame* outer) {
-  const bool starts = in_starting_module || frame.function == kStartFunction;
-  if (starts && seen_ != Seen::kOwn) {
+  if (seen_ != Seen::kOwn && (in_starting_module || frame.function == kStartFunction)) {
     // Its _start, if one was waiting, is not its own either.
     starting_frames_ += seen_ == Seen::kOneUnnamed ? 2 : 1;
     hash_ = StableHash();

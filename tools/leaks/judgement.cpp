@@ -36,6 +36,7 @@ Judgement judgement_of(const proto::TraceCounters& counters, bool exact) {
         part_of_samples(counters, verdicts.definite_blocks(), verdicts.definite_bytes(), verdicts.definite_estimate());
     return judgement;
   }
+  if (!counters.has_verdicts()) return judgement;
   judgement.definite = counted(verdicts.definite_blocks(), verdicts.definite_bytes());
   judgement.indirect = counted(verdicts.indirect_blocks(), verdicts.indirect_bytes());
   judgement.possible = counted(verdicts.possible_blocks(), verdicts.possible_bytes());

@@ -2,18 +2,25 @@
 // From the nodes of a frame tree to logical frames, fingerprints and hashes.
 #include "leaks/process_stacks.h"
 
-#include <absl/hash/hash.h>
+#include <absl/container/flat_hash_map.h>
 
 #include <utility>
 
 namespace seep {
+namespace {
+
+// Of a stack and a frame within: frames are where they are, in whatever process.
+uint64_t mixed(uint64_t outside, const Frame* frames) {
+  StableHash hash;
+  hash.add(outside);
+  hash.add(reinterpret_cast<uintptr_t>(frames));
+  return hash.value();
+}
+
+}  // namespace
 
 ProcessStacks::ProcessStacks(const ProcessRecording& process, Symbolizer& symbolizer)
-    : tree_(process.frames()),
-      symbolizer_(symbolizer),
-      places_(tree_.places().size()),
-      nodes_(tree_.frame_count()),
-      wanted_nodes_(tree_.frame_count()) {
+    : tree_(process.frames()), symbolizer_(symbolizer), places_(tree_.places().size()) {
   absl::flat_hash_map<uint32_t, Symbolizer::ModuleIndex> module_by_id;
   for (const auto& [id, module] : process.modules()) module_by_id[id] = symbolizer.module_of(module);
   for (Place place = 0; place < places_.size(); ++place) {
@@ -23,73 +30,69 @@ ProcessStacks::ProcessStacks(const ProcessRecording& process, Symbolizer& symbol
 }
 
 void ProcessStacks::want(Node innermost) {
-  for (Node node = innermost; node != FrameTree::kNoNode && !wanted_nodes_[node]; node = tree_.caller(node)) {
-    wanted_nodes_[node] = true;
-    all_looked_up_ = false;
+  wanted_path_.go_to(tree_, innermost, [this](Node node, const auto*) {
     PlaceFacts& place = places_[tree_.place(node)];
     if (!std::exchange(place.wanted, true)) symbolizer_.request(place.module, tree_.frame(node).offset);
-  }
+    return Nothing();
+  });
 }
 
 void ProcessStacks::look_up() {
-  if (std::exchange(all_looked_up_, true)) return;
   for (Place place = 0; place < places_.size(); ++place) {
     PlaceFacts& facts = places_[place];
     if (!facts.wanted || !facts.frames.empty()) continue;
     facts.frames = symbolizer_.frames(facts.module, tree_.places()[place].offset);
     facts.in_starting_module = is_starting_module(facts.frames.front().module);
   }
-  for (Node node = 0; node < nodes_.size(); ++node) {
-    if (wanted_nodes_[node]) look_up_node(node);
-  }
 }
 
-// Its caller has a smaller number.
-void ProcessStacks::look_up_node(Node node) {
-  const Node caller = tree_.caller(node);
-  nodes_[node].outer = with_frames_of(node, 0);
-  const uint64_t outside = caller == FrameTree::kNoNode ? 0 : nodes_[caller].hash;
-  nodes_[node].hash = absl::HashOf(outside, frames(tree_.place(node)).data());
-}
-
-OuterFrames ProcessStacks::with_frames_of(Node node, size_t but_innermost) const {
-  const Node caller = tree_.caller(node);
+// What is known of the caller, and the frames of the node, but for so many at the inner end.
+OuterFrames ProcessStacks::with_frames_of(Node node, const Path::Step* outer, size_t but_innermost) const {
   const PlaceFacts& place = places_[tree_.place(node)];
-  OuterFrames outer;
-  const Frame* before = nullptr;
-  if (caller != FrameTree::kNoNode) {
-    outer = nodes_[caller].outer;
-    before = &frames(tree_.place(caller)).front();
-  }
+  OuterFrames all = outer == nullptr ? OuterFrames() : outer->known.outer;
+  const Frame* before = outer == nullptr ? nullptr : &frames(tree_.place(outer->node)).front();
   for (size_t index = place.frames.size(); index-- > but_innermost;) {
     const Frame& frame = place.frames[index];
-    outer.add(frame, place.in_starting_module, before);
+    all.add(frame, place.in_starting_module, before);
     before = &frame;
   }
-  return outer;
+  return all;
 }
 
-ProcessStacks::Traits ProcessStacks::traits(Node innermost) const {
-  Traits traits{.hash = nodes_[innermost].hash};
-  for (Node node = innermost; node != FrameTree::kNoNode; node = tree_.caller(node)) {
-    const std::span<const Frame> logical = frames(tree_.place(node));
+ProcessStacks::NodeFacts ProcessStacks::facts_of(Node node, const Path::Step* outer) const {
+  const uint64_t outside = outer == nullptr ? 0 : outer->known.hash;
+  return {with_frames_of(node, outer, 0), mixed(outside, frames(tree_.place(node)).data())};
+}
+
+ProcessStacks::Traits ProcessStacks::traits(Node innermost) {
+  path_.go_to(tree_, innermost, [this](Node node, const Path::Step* outer) { return facts_of(node, outer); });
+  const std::vector<Path::Step>& steps = path_.steps();
+  Traits traits{.hash = steps.back().known.hash};
+  for (size_t index = steps.size(); index-- > 0;) {
+    const std::span<const Frame> logical = frames(tree_.place(steps[index].node));
     size_t runtime = 0;
     while (runtime < logical.size() && logical[runtime].runtime) ++runtime;
     traits.runtime_frames += runtime;
     if (runtime == logical.size()) continue;
-    const OuterFrames outer = runtime == 0 ? nodes_[node].outer : with_frames_of(node, runtime);
-    const auto fingerprint = outer.fingerprint();
+    const Path::Step* outer = index == 0 ? nullptr : &steps[index - 1];
+    const OuterFrames own =
+        runtime == 0 ? steps[index].known.outer : with_frames_of(steps[index].node, outer, runtime);
+    const auto fingerprint = own.fingerprint();
     if (!fingerprint) break;
     traits.fingerprint = *fingerprint;
-    traits.starting_frames = outer.starting_frames();
+    traits.starting_frames = own.starting_frames();
     return traits;
   }
-  // Nothing but frames of runtimes, which all count then.
+  return traits_of_runtime(innermost);
+}
+
+// Of a stack in which nothing is left but frames of runtimes: all of them count then.
+ProcessStacks::Traits ProcessStacks::traits_of_runtime(Node innermost) const {
   const Stack whole = stack(innermost);
-  traits.fingerprint = fingerprint_of(whole);
-  traits.runtime_frames = runtime_frame_count(whole);
-  traits.starting_frames = starting_frame_count(whole);
-  return traits;
+  return {.fingerprint = fingerprint_of(whole),
+          .hash = path_.steps().back().known.hash,
+          .runtime_frames = runtime_frame_count(whole),
+          .starting_frames = starting_frame_count(whole)};
 }
 
 Stack ProcessStacks::stack(Node innermost) const {

@@ -2,12 +2,10 @@
 // The stacks of one process as a reader sees them: with the functions, files and lines of its frames. A stage of
 // build_profile(); one thread.
 //
-// Use: want() stacks, resolve the symbolizer, look_up(), and ask; as often as more is wanted. What concerns a stack as
-// a whole is worked out for every node of the frame tree from its caller's, so that asking costs the same however deep
-// a stack is.
+// Use: want() stacks, resolve the symbolizer, look_up(), and ask; as often as more is wanted. Stacks that are asked for
+// in the order of their traces are cheap, however deep they are: each shares its outer frames with the one before, and
+// what is known of those is still there.
 #pragma once
-
-#include <absl/container/flat_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +17,41 @@
 #include "symbols/symbolizer.h"
 
 namespace seep {
+
+// The path from the outermost node to some node of a frame tree, with something that is known of each: what concerns
+// it with all nodes outside of it. From one path to the next only the part is worked out that they do not share.
+template <typename Known>
+class TreePath {
+ public:
+  struct Step {
+    FrameTree::Node node;
+    Known known;
+  };
+
+  // `work_out(node, outer)` gives what is known of a node; `outer` is the step of its caller, null for the outermost.
+  template <typename WorkOut>
+  void go_to(const FrameTree& tree, FrameTree::Node innermost, WorkOut work_out) {
+    new_nodes_.clear();
+    // A caller has a smaller number than what it calls. So a step that is larger than the node is on no way outwards.
+    for (FrameTree::Node node = innermost; node != FrameTree::kNoNode; node = tree.caller(node)) {
+      while (!steps_.empty() && steps_.back().node > node) steps_.pop_back();
+      if (!steps_.empty() && steps_.back().node == node) break;
+      new_nodes_.push_back(node);
+    }
+    if (new_nodes_.size() + steps_.size() > steps_.capacity()) steps_.reserve(2 * (new_nodes_.size() + steps_.size()));
+    for (auto node = new_nodes_.rbegin(); node != new_nodes_.rend(); ++node) {
+      const Step* outer = steps_.empty() ? nullptr : &steps_.back();
+      steps_.push_back({*node, work_out(*node, outer)});
+    }
+  }
+
+  // Outermost first.
+  const std::vector<Step>& steps() const { return steps_; }
+
+ private:
+  std::vector<Step> steps_;
+  std::vector<FrameTree::Node> new_nodes_;  // Innermost first.
+};
 
 class ProcessStacks {
  public:
@@ -42,7 +75,7 @@ class ProcessStacks {
   void look_up();
 
   // Of a stack that was looked up, and has frames.
-  Traits traits(Node innermost) const;
+  Traits traits(Node innermost);
   // Innermost first; without a node it is empty.
   Stack stack(Node innermost) const;
   // What was written at a place, innermost first.
@@ -61,17 +94,18 @@ class ProcessStacks {
     OuterFrames outer;  // With those of this node.
     uint64_t hash = 0;
   };
+  struct Nothing {};
+  using Path = TreePath<NodeFacts>;
 
-  void look_up_node(Node node);
-  // Adds the frames of a node to those outside of it, but for so many at the inner end.
-  OuterFrames with_frames_of(Node node, size_t but_innermost) const;
+  OuterFrames with_frames_of(Node node, const Path::Step* outer, size_t but_innermost) const;
+  NodeFacts facts_of(Node node, const Path::Step* outer) const;
+  Traits traits_of_runtime(Node innermost) const;
 
   const FrameTree& tree_;
   Symbolizer& symbolizer_;
   std::vector<PlaceFacts> places_;
-  std::vector<NodeFacts> nodes_;
-  std::vector<bool> wanted_nodes_;  // Each with all its callers.
-  bool all_looked_up_ = true;
+  TreePath<Nothing> wanted_path_;
+  Path path_;
 };
 
 }  // namespace seep

@@ -39,9 +39,7 @@ class FrameTree {
 
   // A frame that was called by `caller`; kNoNode for the outermost one.
   Node add(Node caller, Frame frame) {
-    const auto [known, is_new] = place_of_.try_emplace(frame, static_cast<Place>(places_.size()));
-    if (is_new) places_.push_back(frame);
-    nodes_.push_back({caller, known->second});
+    nodes_.push_back({caller, place_of(frame)});
     return static_cast<Node>(nodes_.size() - 1);
   }
 
@@ -63,8 +61,22 @@ class FrameTree {
     Node caller;
     Place place;
   };
+
+  // Most frames are one of few thousand: a table of the last ones saves most searches.
+  Place place_of(Frame frame) {
+    const uint64_t mixed = (frame.offset ^ uint64_t{frame.module_id} << 48) * 0x9E3779B97F4A7C15;
+    Place& recent = recent_[mixed >> (64 - kRecentBits)];
+    if (recent < places_.size() && places_[recent] == frame) return recent;
+    const auto [known, is_new] = place_of_.try_emplace(frame, static_cast<Place>(places_.size()));
+    if (is_new) places_.push_back(frame);
+    return recent = known->second;
+  }
+
+  static constexpr int kRecentBits = 12;
+
   std::vector<Entry> nodes_;
   std::vector<Frame> places_;
+  std::vector<Place> recent_ = std::vector<Place>(size_t{1} << kRecentBits);
   absl::flat_hash_map<Frame, Place> place_of_;
 };
 

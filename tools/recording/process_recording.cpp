@@ -154,6 +154,7 @@ void ProcessRecording::apply_counters(const proto::Counters& counters, uint64_t 
     const bool from_before = record.counters_since != 0 && record.counters_since != moments_.open();
     if (from_before) moments_.keep(record.past, {record.counters_since, sums_of(record.counters)});
     record.counters = changed;
+    last_allocated_ns_ = std::max(last_allocated_ns_, changed.last_allocated_ns());
     if (!make_plausible(record.counters)) {
       contradict(offset,
                  absl::StrFormat("an estimate of trace %u is no number of blocks or bytes", changed.trace_id()));
@@ -237,8 +238,7 @@ uint64_t ProcessRecording::last_time_ns() const {
   uint64_t latest = snapshots_.empty() ? 0 : snapshots_.back().snapshot.time_ns();
   if (end_) latest = std::max(latest, end_->time_ns());
   // Counters of a snapshot that was never closed are newer than the last one that was.
-  for (const auto& [id, trace] : traces_) latest = std::max(latest, trace.counters.last_allocated_ns());
-  return latest;
+  return std::max(latest, last_allocated_ns_);
 }
 
 uint64_t ProcessRecording::unread_blocks() const {

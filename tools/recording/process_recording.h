@@ -109,6 +109,7 @@ class ProcessRecording {
   uint64_t alloc_blocks_ = 0;
   uint64_t alloc_bytes_ = 0;
   uint64_t free_bytes_ = 0;
+  uint64_t last_allocated_ns_ = 0;  // The latest that any counters said.
 };
 
 }  // namespace seep
