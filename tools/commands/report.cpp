@@ -3,7 +3,9 @@
 // into their streams before; nothing of a running one is changed.
 #include <unistd.h>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "commands/arguments.h"
 #include "commands/command.h"
@@ -77,6 +79,18 @@ Recording load(Arguments& arguments) {
   return recording;
 }
 
+// Made for as long as the process runs: what a report is made of is so much and so small that to free it takes time that
+// somebody waits for, and the process ends then anyway.
+template <typename Made>
+Made& kept(Made made) {
+  return *std::make_unique<Made>(std::move(made)).release();
+}
+
+Profile profile_of(const Recording& recording, Symbolizer& symbolizer) {
+  ProgressLine progress("looking up functions");
+  return build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
+}
+
 }  // namespace
 
 int report_command(const std::vector<std::string>& words) {
@@ -86,18 +100,14 @@ int report_command(const std::vector<std::string>& words) {
   if (format == nullptr) {
     throw Error(ExitCode::kUsage, "--format: '" + arguments.format + "' is neither text nor json");
   }
-  const Recording recording = load(arguments);
+  const Recording& recording = kept(load(arguments));
   for (const Error& problem : recording.problems) {
     write_output(STDERR_FILENO, std::string("seep: ") + problem.what() + "\n");
   }
   if (recording.processes.empty()) return static_cast<int>(ExitCode::kUnreadable);
 
-  Symbolizer symbolizer(arguments.no_symbol_cache ? std::nullopt : SymbolCache::of_user());
-  Profile profile;
-  {
-    ProgressLine progress("looking up functions");
-    profile = build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
-  }
+  auto& symbolizer = kept(Symbolizer(arguments.no_symbol_cache ? std::nullopt : SymbolCache::of_user()));
+  const Profile& profile = kept(profile_of(recording, symbolizer));
   std::string output;
   format->write(profile,
                 {.top = arguments.top,

@@ -15,6 +15,7 @@
 #include "recording/region_file.h"
 #include "recording/region_search.h"
 #include "recording/stream_reader.h"
+#include "threads/read_ahead.h"
 
 namespace seep {
 namespace {
@@ -22,6 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kStreamSuffix[] = ".seep";
+// Verifying and parsing takes as long as applying: of a stream that is worth a thread, it is done meanwhile.
+constexpr off_t kLargeStreamBytes = 1 << 20;
 
 std::string describe(const Damage& damage) {
   if (damage.cut) return absl::StrFormat("is cut here: the last %u bytes are part of a message", damage.skipped_bytes);
@@ -214,16 +217,34 @@ std::string newest_recording() {
 
 namespace {
 
+struct ReadMessage {
+  proto::Message message;
+  uint64_t offset = 0;
+};
+
+// False where there is not one message.
+bool apply_all(StreamReader& reader, bool large, ProcessRecording& process) {
+  const auto read = [&reader](ReadMessage& into) {
+    if (!reader.next(into.message)) return false;
+    into.offset = reader.message_offset();
+    return true;
+  };
+  bool any = false;
+  if (large) {
+    ReadAhead<ReadMessage> messages(read);
+    for (; const ReadMessage* next = messages.next(); any = true) process.apply(next->message, next->offset);
+  } else {
+    for (ReadMessage next; read(next); any = true) process.apply(next.message, next.offset);
+  }
+  return any;
+}
+
 std::unique_ptr<ProcessRecording> read_stream(const std::string& path) {
   FileSource source(path);
   StreamReader reader(source);
   auto process = std::make_unique<ProcessRecording>(path);
-  proto::Message message;
-  bool any = false;
-  while (reader.next(message)) {
-    process->apply(message, reader.message_offset());
-    any = true;
-  }
+  const bool large = source.status().st_size >= kLargeStreamBytes;
+  const bool any = apply_all(reader, large, *process);
   if (!any) throw Error(ExitCode::kUnreadable, path, "is not a seep recording, or nothing of it is whole");
   process->damage = reader.damage();
   process->lost_messages = reader.lost_messages();

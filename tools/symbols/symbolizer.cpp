@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "symbols/module_lookup.h"
-#include "symbols/parallel_tasks.h"
+#include "threads/parallel_tasks.h"
 
 namespace seep {
 namespace {
