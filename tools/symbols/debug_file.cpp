@@ -90,7 +90,12 @@ void DebugFile::find(Dwfl_Module* module, const std::string& path) {
 
 std::optional<std::string> DebugFile::facts() const {
   if (alternative_is_elsewhere_) return std::nullopt;
-  std::string facts = found_.is_open() ? "debug file " + file_facts(found_.get()) : "no debug file";
+  std::string facts = "no debug file";
+  if (found_.is_open()) {
+    facts = file_facts(found_.get());
+    if (facts.empty()) return std::nullopt;
+    facts = "debug file " + facts;
+  }
   for (const std::string& place : {by_build_id_, by_link_}) {
     if (!place.empty()) facts += "\nalternative file " + place + " " + file_facts(place);
   }

@@ -42,7 +42,13 @@ bool is_regular(int fd) {
   return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+void begin_libelf() {
+  static const unsigned int version = elf_version(EV_CURRENT);  // Once for all threads.
+  (void)version;
+}
+
 std::string build_id_of(int fd) {
+  begin_libelf();
   Elf* elf = elf_begin(fd, ELF_C_READ_MMAP, nullptr);
   if (elf == nullptr) return {};
   const void* bytes = nullptr;
@@ -62,12 +68,12 @@ std::string debug_path_of(const std::string& build_id) {
 
 std::string file_facts(int fd) {
   struct stat status;
-  return fstat(fd, &status) == 0 ? facts_of(status) : "none";
+  return fstat(fd, &status) == 0 ? facts_of(status) : std::string();
 }
 
 std::string file_facts(const std::string& path) {
   struct stat status;
-  return stat(path.c_str(), &status) == 0 ? facts_of(status) : "none";
+  return stat(path.c_str(), &status) == 0 ? facts_of(status) : std::string();
 }
 
 }  // namespace seep

@@ -46,7 +46,7 @@ std::unique_ptr<ModuleFile> ModuleFile::open(const proto::Module& module, std::s
     why_not = "is no file";
     return nullptr;
   }
-  elf_version(EV_CURRENT);
+  begin_libelf();
   if (auto file = open_path(module.path(), module, why_not)) return file;
   if (module.build_id().size() < 2) return nullptr;
   std::string ignored;
@@ -59,6 +59,7 @@ std::unique_ptr<ModuleFile> ModuleFile::open_path(const std::string& path, const
   FileDescriptor fd = open_for_reading(path);
   why_not = fd.is_open() ? difference(fd.get(), module) : std::strerror(errno);
   if (!why_not.empty()) return nullptr;
+  std::string facts = file_facts(fd.get());
   Session session(dwfl_begin(&kCallbacks));
   if (session == nullptr) return nullptr;
   Dwfl_Module* reported = dwfl_report_offline(session.get(), path.c_str(), path.c_str(), fd.get());
@@ -66,7 +67,7 @@ std::unique_ptr<ModuleFile> ModuleFile::open_path(const std::string& path, const
     why_not = absl::StrFormat("cannot be read: %s", dwfl_errmsg(-1));
     return nullptr;
   }
-  std::string facts = file_facts(fd.release());  // The session's now.
+  fd.release();  // The session's now.
   dwfl_report_end(session.get(), nullptr, nullptr);
   GElf_Addr bias = 0;
   if (dwfl_module_getelf(reported, &bias) == nullptr) return nullptr;

@@ -21,9 +21,12 @@ constexpr size_t kSliceWithDebugInformation = 4096;
 constexpr size_t kSliceOfSymbols = 1024;
 
 // What of a key is the same for all modules: the program that writes, and the library that reads for it. What another
-// build of it wrote is nothing to this one.
+// build of it wrote is nothing to this one. Empty where it cannot be told.
 const std::string& writer() {
-  static const std::string text = "written by " + file_facts("/proc/self/exe") + "\nwith libdw " + dwfl_version(nullptr);
+  static const std::string text = [] {
+    const std::string program = file_facts("/proc/self/exe");
+    return program.empty() ? program : "written by " + program + "\nwith libdw " + dwfl_version(nullptr);
+  }();
   return text;
 }
 
@@ -107,7 +110,7 @@ ModuleLookup::ModuleLookup(const proto::Module& module, std::vector<WantedAddres
 size_t ModuleLookup::open() {
   if (symbols_ == nullptr) symbols_ = std::make_unique<ModuleSymbols>(module_);
   const auto sources = symbols_->sources();
-  if (cache_ != nullptr && sources) {
+  if (cache_ != nullptr && sources && !writer().empty()) {
     key_ = writer() + "\n" + *sources;
     name_ = cache_name(module_.build_id(), key_);
   }

@@ -70,6 +70,10 @@ std::string unfinished_name() {
   return absl::StrFormat("%s%d.%d.%d", kUnfinished, getpid(), number.fetch_add(1), std::time(nullptr));
 }
 
+struct CloseDirectory {
+  void operator()(DIR* entries) const { closedir(entries); }
+};
+
 struct CachedFile {
   timespec used;
   uint64_t bytes;
@@ -82,7 +86,7 @@ struct CachedFile {
 std::vector<CachedFile> files_in(int directory) {
   std::vector<CachedFile> files;
   const int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, decltype(&closedir)> entries(fd < 0 ? nullptr : fdopendir(fd), &closedir);
+  const std::unique_ptr<DIR, CloseDirectory> entries(fd < 0 ? nullptr : fdopendir(fd));
   if (entries == nullptr) return files;
   while (const dirent* entry = readdir(entries.get())) {
     const std::string name = entry->d_name;

@@ -4,7 +4,6 @@
 #include "symbols/symbolizer.h"
 
 #include <absl/strings/str_format.h>
-#include <libelf.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,7 +19,7 @@ namespace {
 // Each thread of a large module reads its debug information anew.
 constexpr size_t kMostThreads = 8;
 
-size_t thread_count() { return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMostThreads); }
+size_t default_threads() { return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMostThreads); }
 
 std::string identity_key(const proto::Module& module) {
   if (!module.build_id().empty()) return "build id " + module.build_id();
@@ -46,7 +45,8 @@ class Symbolizer::Progress {
   std::thread::id shower_ = std::this_thread::get_id();
 };
 
-Symbolizer::Symbolizer(std::optional<SymbolCache> cache) : cache_(std::move(cache)), modules_(1) {}
+Symbolizer::Symbolizer(std::optional<SymbolCache> cache, size_t threads)
+    : cache_(std::move(cache)), threads_(threads == 0 ? default_threads() : threads), modules_(1) {}
 
 Symbolizer::ModuleIndex Symbolizer::module_of(const proto::Module& module) {
   const auto [entry, added] =
@@ -64,7 +64,6 @@ void Symbolizer::resolve(const std::function<void(size_t, size_t)>& show_progres
     all += module.requested;
   }
   if (asked.empty()) return;
-  elf_version(EV_CURRENT);  // It sets something of libelf's for all threads.
   std::vector<ModuleLookup> lookups;
   for (Module* module : asked) {
     std::vector<WantedAddress> wanted;
@@ -90,23 +89,22 @@ void Symbolizer::look_up(std::vector<ModuleLookup>& lookups, Progress& progress)
     ModuleLookup* lookup;
     size_t number, of;
   };
-  const size_t threads = thread_count();
   std::vector<ModuleLookup*> by_size;
   for (ModuleLookup& lookup : lookups) by_size.push_back(&lookup);
   std::stable_sort(by_size.begin(), by_size.end(), [](const ModuleLookup* left, const ModuleLookup* right) {
     return left->wanted_count() > right->wanted_count();
   });
-  run_tasks(by_size.size(), threads, [&](size_t index) { progress.add(by_size[index]->open()); });
+  run_tasks(by_size.size(), threads_, [&](size_t index) { progress.add(by_size[index]->open()); });
   std::vector<Slice> slices;
   for (ModuleLookup* lookup : by_size) {
-    const size_t count = lookup->slices(threads);
+    const size_t count = lookup->slices(threads_);
     for (size_t number = 0; number < count; ++number) slices.push_back({lookup, number, count});
   }
-  run_tasks(slices.size(), threads, [&](size_t index) {
+  run_tasks(slices.size(), threads_, [&](size_t index) {
     const Slice& slice = slices[index];
     slice.lookup->look_up(slice.number, slice.of, [&progress] { progress.add(1); });
   });
-  run_tasks(by_size.size(), threads, [&](size_t index) { by_size[index]->finish(); });
+  run_tasks(by_size.size(), threads_, [&](size_t index) { by_size[index]->finish(); });
 }
 
 }  // namespace seep

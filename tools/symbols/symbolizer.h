@@ -37,7 +37,8 @@ class Symbolizer {
     std::string reason;  // In words that follow the path.
   };
 
-  explicit Symbolizer(std::optional<SymbolCache> cache = std::nullopt);
+  // `threads`: at most so many at once; 0: as many as there are processors, up to a bound.
+  explicit Symbolizer(std::optional<SymbolCache> cache = std::nullopt, size_t threads = 0);
 
   // The same for the same file, whatever process it was recorded in.
   ModuleIndex module_of(const proto::Module& module);
@@ -69,6 +70,7 @@ class Symbolizer {
   void look_up(std::vector<class ModuleLookup>& lookups, Progress& progress) const;
 
   std::optional<SymbolCache> cache_;
+  size_t threads_;
 
   std::deque<Module> modules_;
   absl::flat_hash_map<std::string, ModuleIndex> index_by_identity_;
