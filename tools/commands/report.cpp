@@ -42,8 +42,9 @@ struct Arguments {
 
 // False: help was asked for, and printed.
 bool parse(const std::vector<std::string>& words, Arguments& arguments) {
-  CLI::App app("Shows what is leaked in a recording, or still live: how much, where it was allocated, and how sure that is.",
-               "seep report");
+  CLI::App app(
+      "Shows what is leaked in a recording, or still live: how much, where it was allocated, and how sure that is.",
+      "seep report");
   set_usage(app, "seep report [OPTIONS] [PATH...]");
   app.add_option("PATH", arguments.paths, "recordings: directories, or .seep files (default: the newest one here)");
   app.add_option("--format", arguments.format, "text (default) or json");
@@ -79,8 +80,8 @@ Recording load(Arguments& arguments) {
   return recording;
 }
 
-// Made for as long as the process runs: what a report is made of is so much and so small that to free it takes time that
-// somebody waits for, and the process ends then anyway.
+// Made for as long as the process runs: what a report is made of is so much and so small that to free it takes time
+// that somebody waits for, and the process ends then anyway.
 template <typename Made>
 Made& kept(Made made) {
   return *std::make_unique<Made>(std::move(made)).release();

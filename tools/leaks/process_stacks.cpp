@@ -75,8 +75,7 @@ ProcessStacks::Traits ProcessStacks::traits(Node innermost) {
     traits.runtime_frames += runtime;
     if (runtime == logical.size()) continue;
     const Path::Step* outer = index == 0 ? nullptr : &steps[index - 1];
-    const OuterFrames own =
-        runtime == 0 ? steps[index].known.outer : with_frames_of(steps[index].node, outer, runtime);
+    const OuterFrames own = runtime == 0 ? steps[index].known.outer : with_frames_of(steps[index].node, outer, runtime);
     const auto fingerprint = own.fingerprint();
     if (!fingerprint) break;
     traits.fingerprint = *fingerprint;

@@ -33,15 +33,17 @@ class TreePath {
   void go_to(const FrameTree& tree, FrameTree::Node innermost, WorkOut work_out) {
     new_nodes_.clear();
     // A caller has a smaller number than what it calls. So a step that is larger than the node is on no way outwards.
-    for (FrameTree::Node node = innermost; node != FrameTree::kNoNode; node = tree.caller(node)) {
+    FrameTree::Node node = innermost;
+    for (; node != FrameTree::kNoNode; node = tree.caller(node)) {
       while (!steps_.empty() && steps_.back().node > node) steps_.pop_back();
       if (!steps_.empty() && steps_.back().node == node) break;
       new_nodes_.push_back(node);
     }
+    if (node == FrameTree::kNoNode) steps_.clear();  // They share nothing.
     if (new_nodes_.size() + steps_.size() > steps_.capacity()) steps_.reserve(2 * (new_nodes_.size() + steps_.size()));
-    for (auto node = new_nodes_.rbegin(); node != new_nodes_.rend(); ++node) {
+    for (auto added = new_nodes_.rbegin(); added != new_nodes_.rend(); ++added) {
       const Step* outer = steps_.empty() ? nullptr : &steps_.back();
-      steps_.push_back({*node, work_out(*node, outer)});
+      steps_.push_back({*added, work_out(*added, outer)});
     }
   }
 

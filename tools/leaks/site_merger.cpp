@@ -25,7 +25,9 @@ using Rank = std::tuple<int, double, double, double, double, double, double, uin
 
 Rank rank_of(const Site& site) {
   const bool is_possible = !site.is_leak() && site.judgement.possible.bytes.value() > 0;
-  return {site.is_leak() ? 0 : is_possible ? 1 : 2,
+  return {site.is_leak() ? 0
+          : is_possible  ? 1
+                         : 2,
           -site.leaked.bytes.value(),
           -site.leaked.blocks.value(),
           is_possible ? -site.judgement.possible.bytes.value() : 0,
@@ -221,8 +223,7 @@ std::optional<FreedFrom> SiteMerger::mostly_freed_from(const SiteUnderWay& under
   std::map<uint64_t, SiteUnderWay::Freeing> places;  // By fingerprint, so that of equals it is the same each time.
   for (const SiteUnderWay::Freeing& freeing : under_way.freeings) {
     SiteUnderWay::Freeing& place =
-        places.try_emplace(traits_of(freeing.stack).fingerprint, SiteUnderWay::Freeing{freeing.stack, 0})
-            .first->second;
+        places.try_emplace(traits_of(freeing.stack).fingerprint, SiteUnderWay::Freeing{freeing.stack, 0}).first->second;
     place.frees_seen += freeing.frees_seen;
   }
   const auto most = std::max_element(places.begin(), places.end(), [](const auto& left, const auto& right) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,13 @@ class TraceRecords {
   const TraceRecord* find(uint32_t number) const {
     const auto group = groups_.find(number / kGroup);
     return group == groups_.end() ? nullptr : (*group->second)[number % kGroup];
+  }
+
+  // Throws std::out_of_range where there is none.
+  const TraceRecord& at(uint32_t number) const {
+    const TraceRecord* record = find(number);
+    if (record == nullptr) throw std::out_of_range("no such trace");
+    return *record;
   }
 
   Iterator begin() const { return Iterator(groups_.begin(), groups_.end()).skip_gaps(); }

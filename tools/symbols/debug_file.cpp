@@ -192,8 +192,7 @@ int DebugFile::find_for_session(Dwfl_Module* module, void** debug_file, const ch
 int DebugFile::find_alternative(Dwfl_Module* module, void** debug_file, const char* module_name, GElf_Addr base,
                                 const char* module_path, const char* link, char** found_path) {
   if (!servers_are_set()) return -1;
-  const int fd =
-      dwfl_standard_find_debuginfo(module, debug_file, module_name, base, module_path, link, 0, found_path);
+  const int fd = dwfl_standard_find_debuginfo(module, debug_file, module_name, base, module_path, link, 0, found_path);
   if (fd < 0) return fd;
   const std::string facts = file_facts(fd);
   alternative_is_elsewhere_ |= facts != file_facts(by_build_id_) && facts != file_facts(by_link_);

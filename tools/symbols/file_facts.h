@@ -39,8 +39,8 @@ std::string build_id_of(int fd);
 // Where below /usr/lib/debug distributions keep what belongs to a build id; empty where that is too short.
 std::string debug_path_of(const std::string& build_id);
 
-// Which file it is, and in which state, in one line: of one that is replaced, written to or touched it is another. Empty
-// where that cannot be said.
+// Which file it is, and in which state, in one line: of one that is replaced, written to or touched it is another.
+// Empty where that cannot be said.
 std::string file_facts(int fd);
 // The same of the file at a path.
 std::string file_facts(const std::string& path);

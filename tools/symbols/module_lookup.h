@@ -29,8 +29,8 @@ struct WantedAddress {
 
 class ModuleLookup {
  public:
-  // `symbols` is what an earlier look-up of this module opened, if there was one; it is left to the next. `cache` may be
-  // null.
+  // `symbols` is what an earlier look-up of this module opened, if there was one; it is left to the next. `cache` may
+  // be null.
   ModuleLookup(const proto::Module& module, std::vector<WantedAddress> wanted, std::unique_ptr<ModuleSymbols>& symbols,
                const SymbolCache* cache);
 

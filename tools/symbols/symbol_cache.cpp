@@ -151,8 +151,8 @@ void SymbolCache::write(const std::string& name, std::string_view bytes) const {
   const FileDescriptor file(
       openat(directory.get(), unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivateFile));
   if (!file.is_open()) return;
-  const bool done = write_all(file.get(), bytes) &&
-                    renameat(directory.get(), unfinished.c_str(), directory.get(), name.c_str()) == 0;
+  const bool done =
+      write_all(file.get(), bytes) && renameat(directory.get(), unfinished.c_str(), directory.get(), name.c_str()) == 0;
   if (!done) unlinkat(directory.get(), unfinished.c_str(), 0);
   make_room(directory.get());
 }

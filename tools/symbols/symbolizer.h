@@ -2,9 +2,9 @@
 // The symbolizer: from (module, offset) to logical frames, each address once.
 //
 // Use: module_of() for all modules, request() for everything that will be asked for, resolve(), then frames(); then
-// request() what turns out to be wanted besides, and resolve() again. Frames stay where they are. Modules share nothing,
-// and large ones are looked up in parts, so resolve() works on several threads; all else is for one. Never throws for
-// want of symbols: what has none is "module+0xoffset", and missing() says why.
+// request() what turns out to be wanted besides, and resolve() again. Frames stay where they are. Modules share
+// nothing, and large ones are looked up in parts, so resolve() works on several threads; all else is for one. Never
+// throws for want of symbols: what has none is "module+0xoffset", and missing() says why.
 //
 // A cache saves looking up again what was looked up before; frames are the same with and without.
 #pragma once

@@ -16,8 +16,8 @@
 namespace seep {
 
 // Calls `task(0)` to `task(count - 1)`, each once, in this order as far as threads are free, and returns when all are
-// done. Where the system gives no more threads, fewer do it. Of several exceptions one is thrown, at the end; tasks that
-// had not begun by then are left out.
+// done. Where the system gives no more threads, fewer do it. Of several exceptions one is thrown, at the end; tasks
+// that had not begun by then are left out.
 inline void run_tasks(size_t count, size_t threads, absl::FunctionRef<void(size_t)> task) {
   std::atomic<size_t> next{0};
   std::mutex mutex;

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <random>
+#include <set>
 
 #include "record/snapshot_encoder.h"
 #include "recording/host_identity.h"
@@ -40,6 +42,49 @@ std::string problems_of(const std::string& path) {
   std::string text;
   for (const Error& problem : load_recording({path}).problems) text += std::string(problem.what()) + "\n";
   return text;
+}
+
+// As a recorder numbers and as nobody would.
+TEST(TraceRecords, AreInTheOrderOfTheirNumbers) {
+  std::mt19937 random(7);
+  std::vector<uint32_t> falling, scattered;
+  for (uint32_t number = 500; number > 0; --number) falling.push_back(number);
+  for (int count = 0; count < 3000; ++count) scattered.push_back(static_cast<uint32_t>(random() >> random() % 32));
+  scattered.push_back(0xFFFFFFFF);
+  scattered.push_back(0);
+  for (const std::vector<uint32_t>& numbers : {std::vector<uint32_t>(), {5}, falling, scattered}) {
+    TraceRecords records;
+    std::map<uint32_t, uint64_t> expected;
+    for (const uint32_t number : numbers) {
+      records[number].first_allocated_ns += number;
+      expected[number] += number;
+    }
+    std::vector<std::pair<uint32_t, uint64_t>> found;
+    for (const auto& [number, record] : records) found.emplace_back(number, record.first_allocated_ns);
+    EXPECT_EQ(found, (std::vector<std::pair<uint32_t, uint64_t>>(expected.begin(), expected.end())));
+    EXPECT_EQ(records.size(), expected.size());
+    EXPECT_EQ(records.empty(), expected.empty());
+    for (uint32_t number = 0; number < 600; ++number) {
+      EXPECT_EQ(records.find(number) != nullptr, expected.contains(number)) << number;
+    }
+    EXPECT_EQ(records.find(0x12345678), nullptr);
+  }
+}
+
+TEST(FrameTree, NumbersEachPlaceOnce) {
+  std::mt19937 random(3);
+  FrameTree tree;
+  std::vector<std::pair<uint32_t, uint64_t>> added;
+  for (int count = 0; count < 50'000; ++count) {
+    added.emplace_back(random() % 3, random() % 20'000);
+    tree.add(FrameTree::kNoNode, {added.back().first, added.back().second});
+  }
+  std::set<std::pair<uint32_t, uint64_t>> places;
+  for (FrameTree::Node node = 0; node < added.size(); ++node) {
+    ASSERT_EQ(std::pair(tree.frame(node).module_id, tree.frame(node).offset), added[node]);
+    places.insert(added[node]);
+  }
+  EXPECT_EQ(tree.places().size(), places.size());
 }
 
 TEST(ProcessRecording, HoldsWhatTheStreamSays) {

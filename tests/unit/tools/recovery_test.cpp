@@ -394,7 +394,7 @@ TEST(RegionFile, LeavesOutWhatLayInPrivateMemory) {
   EXPECT_FALSE(file.problem().has_value());
   const auto process = described_by(file, SnapshotKind::kPostMortem);
   ASSERT_EQ(process->traces().size(), 1u);
-  EXPECT_EQ(process->traces().begin()->second.counters.alloc_bytes(), 100u);
+  EXPECT_EQ((*process->traces().begin()).second.counters.alloc_bytes(), 100u);
 }
 
 std::string bytes_of(const std::string& path) {

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <random>
 #include <sstream>
 
 #include "formats/human.h"
+#include "leaks/process_stacks.h"
 #include "test_reports.h"
 
 namespace seep {
@@ -80,6 +82,40 @@ TEST(Profile, KeepsStacksThatSitesShareOnce) {
   EXPECT_LE(profile.sites[0].stacks->node_count(), size_t{kTraces});
   EXPECT_LE(profile.sites[0].stacks->frame_count(), size_t{kTraces});
   EXPECT_EQ(profile.sites[0].stacks, profile.sites[999].stacks);
+}
+
+// What is known of a path through a tree, however one goes from one path to the next.
+TEST(TreePath, IsThatOfTheNodeThatWasAskedFor) {
+  std::mt19937 random(5);
+  FrameTree tree;
+  for (FrameTree::Node node = 0; node < 300; ++node) {
+    const auto before = static_cast<FrameTree::Node>(1 + random() % 5);
+    tree.add(before > node || random() % 20 == 0 ? FrameTree::kNoNode : node - before, {1, random() % 100});
+  }
+  struct Known {
+    size_t depth;
+    uint64_t offsets;
+  };
+  TreePath<Known> path;
+  for (int round = 0; round < 5'000; ++round) {
+    const auto innermost = static_cast<FrameTree::Node>(random() % 300);
+    path.go_to(tree, innermost, [&](FrameTree::Node node, const auto* outer) {
+      return Known{outer == nullptr ? 1 : outer->known.depth + 1,
+                   (outer == nullptr ? 0 : outer->known.offsets) * 31 + tree.frame(node).offset};
+    });
+    std::vector<FrameTree::Node> expected;
+    for (FrameTree::Node node = innermost; node != FrameTree::kNoNode; node = tree.caller(node))
+      expected.push_back(node);
+    ASSERT_EQ(path.steps().size(), expected.size());
+    uint64_t offsets = 0;
+    for (size_t index = 0; index < expected.size(); ++index) {
+      const FrameTree::Node node = expected[expected.size() - 1 - index];
+      offsets = offsets * 31 + tree.frame(node).offset;
+      ASSERT_EQ(path.steps()[index].node, node);
+      ASSERT_EQ(path.steps()[index].known.depth, index + 1);
+      ASSERT_EQ(path.steps()[index].known.offsets, offsets);
+    }
+  }
 }
 
 // Numbers from the edges of what a stream can say: reports of them hold, whatever they say.

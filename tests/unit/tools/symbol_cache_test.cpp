@@ -151,7 +151,9 @@ TEST(SymbolCache, RemovesWhatADeadProcessLeftUnfinished) {
 }
 
 // What name N may hold: a letter, as often as the letter says.
-std::string content_of(unsigned number) { return std::string(5'000 + 100 * (number % 26), static_cast<char>('a' + number % 26)); }
+std::string content_of(unsigned number) {
+  return std::string(5'000 + 100 * (number % 26), static_cast<char>('a' + number % 26));
+}
 
 bool is_whole(const std::string& content) {
   return content == content_of(static_cast<unsigned>(content.front() - 'a'));

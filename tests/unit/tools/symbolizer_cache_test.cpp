@@ -20,7 +20,7 @@ using testing::TemporaryDirectory;
 
 constexpr char kFixtures[] = SEEP_FIXTURES "/";
 // All that the fixtures' code takes, and so many that each is looked up in several parts.
-constexpr uint64_t kAddresses = 20'000;
+constexpr uint64_t kAddresses = 9'000;
 constexpr size_t kManyThreads = 6;
 
 proto::Module module_of(const std::string& path) {
