@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes what the fuzzers begin with: streams and regions of random programs, by the real encoder.
+// Writes what the fuzzers begin with: streams and regions of random programs, and files of the symbol cache without
+// their checksum, each by what really writes them.
 //
-//     make_seeds DIRECTORY     files in DIRECTORY/stream and DIRECTORY/region
+//     make_seeds DIRECTORY     files in DIRECTORY/stream, DIRECTORY/region and DIRECTORY/symbols
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -12,6 +13,7 @@
 
 #include "compact_region.h"
 #include "random_program.h"
+#include "symbol_seeds.h"
 
 namespace {
 
@@ -87,9 +89,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path directory = argv[1];
-  for (const char* kind : {"stream", "region"}) std::filesystem::create_directories(directory / kind);
+  for (const char* kind : {"stream", "region", "symbols"}) std::filesystem::create_directories(directory / kind);
   for (unsigned seed = 0; seed < 16; ++seed) {
     make_stream(directory, seed);
     make_region(directory, seed);
+    write(directory / "symbols" / std::to_string(seed), fuzz::symbols(seed));
   }
 }

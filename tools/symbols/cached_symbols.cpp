@@ -13,7 +13,6 @@
 namespace seep {
 namespace {
 
-constexpr std::string_view kMagic = "seep symbols\n";
 // More than compilers nest, and few enough that a crafted file cannot ask for much memory.
 constexpr uint32_t kMostFrames = 4096;
 
@@ -100,17 +99,16 @@ std::string encode_symbols(std::string_view key, const std::vector<KnownAddress>
   }
   const std::string body = message.SerializeAsString();
   const uint32_t checksum = crc32c(body.data(), body.size());
-  std::string bytes(kMagic);
+  std::string bytes(kSymbolsMagic);
   bytes.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
   return bytes + body;
 }
 
 std::optional<std::vector<KnownAddress>> decode_symbols(std::string_view key, std::string_view bytes) {
   uint32_t checksum = 0;
-  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + sizeof checksum) return std::nullopt;
-  bytes.remove_prefix(kMagic.size());
-  std::memcpy(&checksum, bytes.data(), sizeof checksum);
-  bytes.remove_prefix(sizeof checksum);
+  if (!bytes.starts_with(kSymbolsMagic) || bytes.size() < kSymbolsHeadBytes) return std::nullopt;
+  std::memcpy(&checksum, bytes.data() + kSymbolsMagic.size(), sizeof checksum);
+  bytes.remove_prefix(kSymbolsHeadBytes);
   proto::CachedSymbols message;
   const bool whole = bytes.size() <= std::numeric_limits<int>::max() &&
                      crc32c(bytes.data(), bytes.size()) == checksum &&

@@ -2,6 +2,7 @@
 // The bytes of a file in the symbol cache, and what they mean. Pure; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,10 @@ struct KnownAddress {
   uint64_t offset = 0;
   std::vector<Frame> frames;  // Innermost first, never empty.
 };
+
+// In front of the message: what it is, and the checksum of the rest.
+constexpr std::string_view kSymbolsMagic = "seep symbols\n";
+constexpr size_t kSymbolsHeadBytes = kSymbolsMagic.size() + sizeof(uint32_t);
 
 // `known` in ascending order of addresses, each once.
 std::string encode_symbols(std::string_view key, const std::vector<KnownAddress>& known);

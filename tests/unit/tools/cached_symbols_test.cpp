@@ -15,7 +15,6 @@ namespace seep {
 namespace {
 
 constexpr char kKey[] = "build id x\nfile 1:2";
-constexpr size_t kHeadBytes = sizeof "seep symbols\n" - 1 + sizeof(uint32_t);
 
 std::vector<KnownAddress> some_symbols() {
   const Frame named{.function = "ns::f(int)", .file = "/src/f.cpp", .line = 12, .named = true, .inlined = true};
@@ -69,7 +68,7 @@ TEST(CachedSymbols, ThatAreDamagedAreNothing) {
 }
 
 std::string with_checksum(const std::string& body) {
-  std::string bytes = encode_symbols(kKey, {}).substr(0, kHeadBytes);
+  std::string bytes = encode_symbols(kKey, {}).substr(0, kSymbolsHeadBytes);
   const uint32_t checksum = crc32c(body.data(), body.size());
   std::memcpy(bytes.data() + bytes.size() - sizeof checksum, &checksum, sizeof checksum);
   return bytes + body;
@@ -97,7 +96,7 @@ TEST(CachedSymbols, ThatDoNotFitTogetherAreNothing) {
       [](auto& message) { message.clear_key(); },
   };
   proto::CachedSymbols whole;
-  ASSERT_TRUE(whole.ParseFromString(bytes.substr(kHeadBytes)));
+  ASSERT_TRUE(whole.ParseFromString(bytes.substr(kSymbolsHeadBytes)));
   ASSERT_TRUE(decode_symbols(kKey, with_checksum(whole.SerializeAsString())).has_value());
   for (size_t index = 0; index < changes.size(); ++index) {
     proto::CachedSymbols changed = whole;
@@ -110,7 +109,7 @@ TEST(CachedSymbols, ThatDoNotFitTogetherAreNothing) {
 // Bodies with good checksums and random changes: read or not, but never more than there are bytes for.
 TEST(CachedSymbols, OfRandomBytesTakeNoMoreThanTheyHold) {
   std::mt19937 random(1);
-  const std::string body = encode_symbols(kKey, some_symbols()).substr(kHeadBytes);
+  const std::string body = encode_symbols(kKey, some_symbols()).substr(kSymbolsHeadBytes);
   for (int round = 0; round < 20'000; ++round) {
     std::string changed = body;
     for (unsigned change = random() % 4; change < 4; ++change) {
