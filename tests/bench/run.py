@@ -19,6 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import real_programs  # noqa: E402
 import redis  # noqa: E402
+import reports  # noqa: E402
 import tools  # noqa: E402
 from tools import (EMPTY, EXACT, EXACT_ON_REQUEST, FORWARD, HEAPTRACK, HEAPTRACK_ALONE,  # noqa: E402
                    LEAK_SANITIZER, NOTHING, SAMPLED)
@@ -299,7 +300,8 @@ def pause_table(bench, heaps):
     return table(["a leak check of a heap of (ratio to the clone)", *heaps], rows)
 
 
-SECTIONS = {"pairs": pairs, "programs": programs, "server": server, "startup": startup, "pause": pause}
+SECTIONS = {"pairs": pairs, "programs": programs, "server": server, "startup": startup,
+            "reports": reports.reports, "pause": pause}
 
 
 def main():
