@@ -3,14 +3,20 @@
 #include "leaks/profile.h"
 
 #include <algorithm>
+#include <functional>
+#include <future>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "leaks/process_summary.h"
 #include "leaks/site_merger.h"
 
 namespace seep {
 namespace {
+
+// So many traces take longer to sum up than a thread takes to begin.
+constexpr size_t kWorthAThread = 5000;
 
 void want_all(const ProcessRecording& process, ProcessStacks& stacks) {
   for (const auto& [id, trace] : process.traces()) {
@@ -37,6 +43,30 @@ std::vector<uint64_t> start_shifts(const Recording& recording) {
   for (const uint64_t start : starts) earliest = start == 0 ? earliest : std::min(earliest, start);
   for (uint64_t& start : starts) start = start == 0 ? 0 : start - earliest;
   return starts;
+}
+
+// What needs no symbols: counters alone.
+struct Summaries {
+  std::vector<ProcessSummary> processes;
+  Coverage coverage;
+};
+
+Summaries summarize_all(const Recording& recording) {
+  Summaries all;
+  const std::vector<bool> replaced = replaced_images(recording);
+  for (size_t index = 0; index < recording.processes.size(); ++index) {
+    const ProcessRecording& process = *recording.processes[index];
+    all.processes.push_back(summarize(process, replaced[index]));
+    add_coverage(process, all.processes.back(), all.coverage);
+  }
+  all.coverage.unreadable_streams = recording.problems.size();
+  return all;
+}
+
+bool is_large(const Recording& recording) {
+  size_t traces = 0;
+  for (const auto& process : recording.processes) traces += process->traces().size();
+  return traces >= kWorthAThread;
 }
 
 void add_up(Profile& profile) {
@@ -81,10 +111,9 @@ bool Profile::has_growth() const {
 
 Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
                       const std::function<void(size_t, size_t)>& progress) {
-  Profile profile;
-  profile.paths = recording.paths;
-  profile.coverage.unreadable_streams = recording.problems.size();
-  const std::vector<uint64_t> shifts = start_shifts(recording);
+  // Meanwhile, if there are many; else, and where there is no thread for it, when they are asked for.
+  const auto when = is_large(recording) ? std::launch::async | std::launch::deferred : std::launch::deferred;
+  auto summaries = std::async(when, summarize_all, std::cref(recording));
   std::vector<ProcessStacks> stacks;
   stacks.reserve(recording.processes.size());  // The merger keeps pointers to them.
   for (const auto& process : recording.processes) {
@@ -94,14 +123,17 @@ Profile build_profile(const Recording& recording, Symbolizer& symbolizer,
   symbolizer.resolve(progress);
   for (ProcessStacks& each : stacks) each.look_up();
 
-  const std::vector<bool> replaced = replaced_images(recording);
+  Profile profile;
+  profile.paths = recording.paths;
+  Summaries summarized = summaries.get();
+  profile.processes = std::move(summarized.processes);
+  profile.coverage = summarized.coverage;
+  const std::vector<uint64_t> shifts = start_shifts(recording);
   SiteMerger merger;
   for (size_t index = 0; index < recording.processes.size(); ++index) {
     const ProcessRecording& process = *recording.processes[index];
-    profile.processes.push_back(summarize(process, replaced[index]));
-    merger.add(process, stacks[index], shifts[index], profile.processes.back().growth_span);
-    add_coverage(process, profile.processes.back(), profile.coverage);
-    profile.sampled |= profile.processes.back().observed && !process.exact();
+    merger.add(process, stacks[index], shifts[index], profile.processes[index].growth_span);
+    profile.sampled |= profile.processes[index].observed && !process.exact();
     profile.duration_ns = std::max(profile.duration_ns, shifts[index] + process.last_time_ns());
   }
   merger.want_freeing_stacks();

@@ -165,8 +165,7 @@ void ModuleLookup::look_up(size_t slice, size_t of_slices, absl::FunctionRef<voi
 }
 
 const std::string* ModuleLookup::missed() const {
-  const bool is_missed = !symbols_->usable() && module_.path().starts_with('/');
-  return is_missed ? &symbols_->why_not() : nullptr;
+  return has_file() && !symbols_->usable() ? &symbols_->why_not() : nullptr;
 }
 
 // After loading it may be known that the symbols depend on more than the key says.

@@ -35,6 +35,8 @@ class ModuleLookup {
                const SymbolCache* cache);
 
   size_t wanted_count() const { return wanted_.size(); }
+  // It takes time: there is a file to be read.
+  bool has_file() const { return module_.path().starts_with('/'); }
 
   // How many addresses need not be looked up, because the cache has them.
   size_t open();

@@ -92,19 +92,22 @@ void Symbolizer::look_up(std::vector<ModuleLookup>& lookups, Progress& progress)
   std::vector<ModuleLookup*> by_size;
   for (ModuleLookup& lookup : lookups) by_size.push_back(&lookup);
   std::stable_sort(by_size.begin(), by_size.end(), [](const ModuleLookup* left, const ModuleLookup* right) {
-    return left->wanted_count() > right->wanted_count();
+    return std::pair(left->has_file(), left->wanted_count()) > std::pair(right->has_file(), right->wanted_count());
   });
-  run_tasks(by_size.size(), threads_, [&](size_t index) { progress.add(by_size[index]->open()); });
+  const auto files =
+      std::count_if(by_size.begin(), by_size.end(), [](const auto* lookup) { return lookup->has_file(); });
+  const size_t threads = std::min(threads_, static_cast<size_t>(files));
+  run_tasks(by_size.size(), threads, [&](size_t index) { progress.add(by_size[index]->open()); });
   std::vector<Slice> slices;
   for (ModuleLookup* lookup : by_size) {
     const size_t count = lookup->slices(threads_);
     for (size_t number = 0; number < count; ++number) slices.push_back({lookup, number, count});
   }
-  run_tasks(slices.size(), threads_, [&](size_t index) {
+  run_tasks(slices.size(), files > 0 ? threads_ : 1, [&](size_t index) {
     const Slice& slice = slices[index];
     slice.lookup->look_up(slice.number, slice.of, [&progress] { progress.add(1); });
   });
-  run_tasks(by_size.size(), threads_, [&](size_t index) { by_size[index]->finish(); });
+  run_tasks(by_size.size(), threads, [&](size_t index) { by_size[index]->finish(); });
 }
 
 }  // namespace seep
