@@ -28,9 +28,10 @@ void write_reports(std::unique_ptr<ProcessRecording> process) {
   Symbolizer symbolizer;
   const Profile profile = build_profile(recording, symbolizer, [](size_t, size_t) {});
   for (const Format& format : all_formats()) {
+    if (format.write_report == nullptr) continue;
     for (const bool full : {false, true}) {
       std::string text;
-      format.write(profile, ReportOptions{.full = full}, text);
+      format.write_report(profile, ReportOptions{.full = full}, text);
       if (text.empty()) __builtin_trap();
     }
   }

@@ -7,9 +7,10 @@
 namespace seep {
 namespace {
 
-constexpr std::array<Command, 5> kCommands = {{
+constexpr std::array<Command, 6> kCommands = {{
     {"run", "run a program under observation", run_command},
     {"report", "show what is leaked, or still live, in a recording", report_command},
+    {"gate", "pass or fail a recording, for CI", gate_command},
     {"snapshot", "have a running process say what it holds now", snapshot_command},
     {"clean", "remove what dead processes left in shared memory", clean_command},
     {"preload", "print the path of libseep.so, for LD_PRELOAD", preload_command},

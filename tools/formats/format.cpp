@@ -9,8 +9,8 @@ namespace seep {
 namespace {
 
 constexpr std::array<Format, 2> kFormats = {{
-    {"text", "for people", write_text_report},
-    {"json", "one object, schema seep.report/1", write_json_report},
+    {"text", "for people", write_text_report, write_gate_text},
+    {"json", "one object, schema seep.report/1 or seep.gate/1", write_json_report, write_gate_json},
 }};
 
 }  // namespace

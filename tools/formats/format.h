@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registry of report formats. A new format is one file and one line in format.cpp.
+// The registry of formats. A new format is one file and one line in format.cpp.
 #pragma once
 
 #include <cstddef>
@@ -12,19 +12,23 @@
 
 namespace seep {
 
+struct GateReport;
+
 struct ReportOptions {
   std::optional<size_t> top;       // Show so many sites; nothing: as many as the format thinks fit.
   bool full = false;               // Unfold runtime frames, show whole stacks and all sites.
   bool color = false;              // The output is a terminal that wants colours.
   bool short_report = false;       // After `seep run`: what fits under the program's own output.
   std::string next_command_paths;  // The recording's paths, as the next command line would name them.
+  std::string source_root;         // Absolute: source files below it are named relative to it.
 };
 
+// Null: there is no such format of that. Each appends to `output`.
 struct Format {
   std::string_view name;
   std::string_view description;
-  // Appends the report to `output`.
-  void (*write)(const Profile& profile, const ReportOptions& options, std::string& output);
+  void (*write_report)(const Profile& profile, const ReportOptions& options, std::string& output);
+  void (*write_gate)(const GateReport& gate, const ReportOptions& options, std::string& output);
 };
 
 std::span<const Format> all_formats();
@@ -34,5 +38,7 @@ const Format* find_format(std::string_view name);
 
 void write_text_report(const Profile& profile, const ReportOptions& options, std::string& output);
 void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output);
+void write_gate_text(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_json(const GateReport& gate, const ReportOptions& options, std::string& output);
 
 }  // namespace seep

@@ -45,17 +45,19 @@ bool is_entry_point(const Frame& frame) {
   return !frame.named && module_base_name(frame.module).starts_with("ld-");
 }
 
-uint64_t fingerprint_of(const Stack& stack) {
+Stack telling_frames(const Stack& stack) {
   const size_t begin = runtime_frame_count(stack);
   const size_t end = stack.size() - starting_frame_count(stack);
-  StableHash hash;
-  uint64_t previous = 0;
+  Stack telling;
   for (size_t index = begin; index < end; ++index) {
-    const uint64_t identity = stack[index]->identity;
-    if (index > begin && identity == previous) continue;
-    hash.add(identity);
-    previous = identity;
+    if (telling.empty() || telling.back()->identity != stack[index]->identity) telling.push_back(stack[index]);
   }
+  return telling;
+}
+
+uint64_t fingerprint_of(const Stack& stack) {
+  StableHash hash;
+  for (const Frame* frame : telling_frames(stack)) hash.add(frame->identity);
   return hash.value();
 }
 

@@ -32,6 +32,9 @@ size_t starting_frame_count(const Stack& stack);
 // Whether nothing can have called the frame: the first code of a process.
 bool is_entry_point(const Frame& frame);
 
+// The frames that tell the stack from others, innermost first: what its fingerprint is made of.
+Stack telling_frames(const Stack& stack);
+
 uint64_t fingerprint_of(const Stack& stack);
 
 // 16 hexadecimal digits.

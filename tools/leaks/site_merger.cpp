@@ -107,8 +107,13 @@ void SiteMerger::add_judgement(SiteUnderWay& under_way, const TraceOf& judged, c
   const std::string& text = judged.process->scan()->default_suppressions();
   const std::string* pattern = nullptr;
   if (!text.empty()) pattern = suppressions_.try_emplace(text, text).first->second.match(stack);
-  (pattern == nullptr ? under_way.site.leaked : under_way.site.suppressed) += judgement.lost();
-  if (pattern != nullptr && under_way.site.suppressed_by.empty()) under_way.site.suppressed_by = *pattern;
+  if (pattern == nullptr) {
+    under_way.site.leaked += judgement.lost();
+    under_way.site.leaked_roots += judgement.definite;
+    return;
+  }
+  under_way.site.suppressed += judgement.lost();
+  if (under_way.site.suppressed_by.empty()) under_way.site.suppressed_by = *pattern;
 }
 
 // Of equal fingerprints the first is shown: they differ in lines, if in anything.
