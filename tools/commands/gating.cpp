@@ -72,7 +72,8 @@ void add_gate_options(CLI::App& app, GateArguments& arguments, CLI::Option* gate
                      "which verdicts fail: definite (default), indirect, possible, reachable, live, none"),
       "VERDICTS");
   add(app.add_option("--max-bytes", arguments.max_bytes, "so much may be leaked in all"), "SIZE");
-  add(app.add_option("--max-blocks", arguments.max_blocks, "so many blocks may be leaked in all"), "N");
+  add(app.add_option("--max-blocks", arguments.max_blocks, "so many blocks may be leaked in all"), "N")
+      ->check(CLI::NonNegativeNumber);
   add_list("--site-budget", arguments.site_budgets,
            "PATTERN=BYTES/BLOCKS: so much the sites that match may leak together", "BUDGET");
   add_list("--allocation-budget", arguments.allocation_budgets,
@@ -104,7 +105,7 @@ void add_gate_options(CLI::App& app, GateArguments& arguments, CLI::Option* gate
   add(app.add_option("--source-root", arguments.source_root,
                      "sources are named relative to it (default: the work tree of git, or this directory)"),
       "DIR");
-  add(app.add_option("--top", arguments.top, "show only the first N sites"), "N");
+  add(app.add_option("--top", arguments.top, "show only the first N sites"), "N")->check(CLI::NonNegativeNumber);
 }
 
 Gating::Gating(const GateArguments& arguments) : arguments_(arguments) {

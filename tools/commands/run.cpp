@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "commands/arguments.h"
@@ -125,7 +126,8 @@ class Run {
   // The exit code of the gate; 0 where there is none.
   int finish(const Child& child, RecordingDirectory& directory, const ChildEnd& end) {
     const pid_t pid = child.pid();
-    const bool loaded = directory.announced(pid);
+    const std::map<pid_t, size_t> announcements = directory.announcements();
+    const bool loaded = announcements.contains(pid);
     directory.remove_announce_file();
     std::optional<proto::NotObserved> why = finish_stream(directory.path(), {pid, child.start_ticks()}, end);
     if (why) say_not_observed(*why);
@@ -137,6 +139,7 @@ class Run {
       say_not_observed(not_loaded);
       stub(pid, directory, end, not_loaded);
     }
+    write_stubs_of_unseen_successors(directory.path(), announcements);
     if (gating_) return gate(directory, pid, end);
     report(directory);
     return static_cast<int>(ExitCode::kFine);
@@ -232,6 +235,13 @@ class Run {
     profile.processes.push_back(process);
     profile.coverage.observed_processes = 1;
     profile.sampled = process.sample_bytes != 1;
+    // Under a bound of its own memory it is not known that there was nothing to record.
+    if (!option_in(std::getenv("SEEP_OPTIONS"), "max_memory").empty()) {
+      profile.processes.front().observed = false;
+      profile.processes.front().not_observed_reason = "it recorded nothing, under the bound of max_memory";
+      profile.coverage.observed_processes = 0;
+      profile.coverage.unobserved_processes = 1;
+    }
     return profile;
   }
 

@@ -90,7 +90,9 @@ std::string why(const UnjudgedProcess& unjudged) {
     case Unjudged::kNotObserved: return "could not be observed: " + printable(process.not_observed_reason);
     case Unjudged::kRunning: return "is still running";
     case Unjudged::kUnfinished: return "did not come to the end of its recording: what it did last is lost";
-    case Unjudged::kKilled: return "was " + described_end(process) + ", so that no leak scan ran at its end";
+    case Unjudged::kKilled:
+      return (process.ended == Ended::kSignal ? "was " + described_end(process) : "died, unknown how") +
+             ", so that no leak scan ran at its end";
     case Unjudged::kNoScan: return "ended without a leak scan (SEEP_OPTIONS=scan=exit asks for one)";
     case Unjudged::kScanFailed: return std::string("has no verdict: ") + why_failed(process.failed_scan->failure());
     case Unjudged::kHeapAsRoots:
@@ -255,7 +257,9 @@ std::vector<RuleResult> rule_results(const GateReport& report) {
   for (const std::string& obstacle : described_obstacles(report)) {
     results.push_back({Result::kNotJudged, "recording", obstacle});
   }
-  if (!report.policy.fail.empty()) results.push_back(leaks_result(report));
+  // Where there is no judgement, that nothing was found says nothing.
+  const bool says_something = report.verdict.outcome != Outcome::kNotJudged || !report.verdict.sites.empty();
+  if (!report.policy.fail.empty() && says_something) results.push_back(leaks_result(report));
   add_baseline(report, results);
   add_budgets(report, results);
   add_suppressions(report, results);

@@ -16,8 +16,8 @@ std::optional<Unjudged> why_unjudged(const ProcessSummary& process, bool needs_v
   if (!process.observed) return Unjudged::kNotObserved;
   if (process.ended == Ended::kExec) return std::nullopt;
   if (process.ended == Ended::kRunning) return Unjudged::kRunning;
-  if (process.ended == Ended::kUnknown || process.tail_lost) return Unjudged::kUnfinished;
-  if (process.ended == Ended::kSignal) return Unjudged::kKilled;
+  if (process.tail_lost) return Unjudged::kUnfinished;
+  if (process.ended == Ended::kSignal || process.ended == Ended::kUnknown) return Unjudged::kKilled;
   if (!needs_verdicts) return std::nullopt;
   if (!process.judged_at_end) return process.failed_scan ? Unjudged::kScanFailed : Unjudged::kNoScan;
   if (process.scan && process.scan->heap_as_roots()) return Unjudged::kHeapAsRoots;

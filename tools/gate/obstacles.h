@@ -16,8 +16,8 @@ namespace seep {
 enum class Unjudged {
   kNotObserved,
   kRunning,     // It has not ended,
-  kUnfinished,  // or how is not known, or its last moments are lost.
-  kKilled,      // By a signal: no leak scan ran at its end.
+  kUnfinished,  // or what it did last is lost.
+  kKilled,      // By a signal, or it died otherwise: no leak scan ran at its end.
   kNoScan,      // It ended, and none ran.
   kScanFailed,
   kHeapAsRoots,  // One ran that could find nothing: blocks that seep does not know may hold pointers.

@@ -50,6 +50,8 @@ std::vector<Suppression> parse_lsan_suppressions(const std::string& text, const 
     }
     const std::string_view pattern = trimmed(line.text.substr(kLeak.size()));
     if (pattern.empty()) throw usage_error(origin, "has no pattern behind leak:, and would match everything");
+    // No name has that in it.
+    if (pattern.find(" leak:") != pattern.npos) throw usage_error(origin, "has a second leak: on its line");
     suppressions.push_back(suppression_of(std::string(pattern), origin));
   }
   return suppressions;

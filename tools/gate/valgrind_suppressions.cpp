@@ -108,7 +108,11 @@ bool matches_function(const Element& element, const Frame& frame) {
   if (!frame.named) return false;
   const std::string bare = qualified_name(frame.function);
   if (!element.with_parameters) {
-    return matches_glob(frame.function, element.function) || matches_glob(bare, element.function);
+    // Of an inlined function Valgrind knows the mere name.
+    const size_t scope = bare.rfind("::");
+    const std::string_view innermost = std::string_view(bare).substr(scope == bare.npos ? 0 : scope + 2);
+    return matches_glob(frame.function, element.function) || matches_glob(bare, element.function) ||
+           matches_glob(innermost, element.function);
   }
   // A function that only its module knows may stand in the debug information without its parameters.
   return frame.function == element.function || (frame.function == bare && bare == qualified_name(element.function));

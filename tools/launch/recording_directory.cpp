@@ -115,12 +115,11 @@ void RecordingDirectory::make_announce_file() {
   close(fd);
 }
 
-bool RecordingDirectory::announced(pid_t pid) const {
+std::map<pid_t, size_t> RecordingDirectory::announcements() const {
+  std::map<pid_t, size_t> images;
   std::ifstream file(announce_file_);
-  for (pid_t each; file >> each;) {
-    if (each == pid) return true;
-  }
-  return false;
+  for (pid_t each; file >> each;) ++images[each];
+  return images;
 }
 
 void RecordingDirectory::remove_announce_file() const { unlink(announce_file_.c_str()); }

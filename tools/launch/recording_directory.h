@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <string>
 
 namespace seep {
@@ -32,7 +33,9 @@ class RecordingDirectory {
   const std::string& announce_file() const { return announce_file_; }
 
   void keep() { keep_ = true; }  // The program was started.
-  bool announced(pid_t pid) const;
+  bool announced(pid_t pid) const { return announcements().contains(pid); }
+  // How many images of each process have announced themselves.
+  std::map<pid_t, size_t> announcements() const;
   void remove_announce_file() const;
   void remove_if_made() const;  // And empty.
   void remove_streams_if_made() const;

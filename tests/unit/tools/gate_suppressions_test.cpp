@@ -142,6 +142,7 @@ TEST(ValgrindSuppressions, OfLinkerNamesAreTranslated) {
   EXPECT_TRUE(matches(valgrind("fun:_Znwm\nfun:_ZN3net7Session*\n"), stack));
   EXPECT_TRUE(matches(valgrind("fun:_Znw*\nfun:_ZN3net*\n"), stack));
   EXPECT_FALSE(matches(valgrind("fun:_Znwm\nfun:_ZN4disk*\n"), stack));
+  EXPECT_TRUE(matches(valgrind("fun:_Znwm\nfun:open\nfun:accept_all\nfun:main\n"), stack)) << "where it is inlined";
   const std::vector<std::string> local = {"(anonymous namespace)::load_page", "main"};
   EXPECT_TRUE(matches(valgrind("fun:_Znam\nfun:_ZN12_GLOBAL__N_19load_pageEm\nfun:main\n"), local))
       << "what only its module knows stands without parameters in debug information";

@@ -176,7 +176,7 @@ TEST(NotJudged, IsWhatDidNotEndWellOrWasNotSeen) {
   const std::pair<Unjudged, void (*)(ProcessSummary&)> cases[] = {
       {Unjudged::kNotObserved, [](ProcessSummary& process) { process.observed = false; }},
       {Unjudged::kRunning, [](ProcessSummary& process) { process.ended = Ended::kRunning; }},
-      {Unjudged::kUnfinished, [](ProcessSummary& process) { process.ended = Ended::kUnknown; }},
+      {Unjudged::kKilled, [](ProcessSummary& process) { process.ended = Ended::kUnknown; }},
       {Unjudged::kUnfinished, [](ProcessSummary& process) { process.tail_lost = true; }},
       {Unjudged::kKilled, [](ProcessSummary& process) { process.ended = Ended::kSignal; }},
       {Unjudged::kNoScan, [](ProcessSummary& process) { process.judged_at_end = false; }},
