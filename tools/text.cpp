@@ -70,8 +70,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
 }
 
-std::vector<Line> lines_of(std::string_view text) {
-  std::vector<Line> lines;
+std::vector<TextLine> lines_of(std::string_view text) {
+  std::vector<TextLine> lines;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     lines.push_back({static_cast<uint32_t>(lines.size() + 1), trimmed(text.substr(0, end))});

@@ -23,11 +23,11 @@ std::optional<uint64_t> size_in(std::string_view text);
 std::string_view trimmed(std::string_view text);
 
 // The lines of a text, trimmed.
-struct Line {
+struct TextLine {
   uint32_t number = 0;  // From 1.
   std::string_view text;
 };
-std::vector<Line> lines_of(std::string_view text);
+std::vector<TextLine> lines_of(std::string_view text);
 
 // Whether the whole text is as the pattern says: `*` stands for any characters, `?` for one.
 bool matches_glob(std::string_view text, std::string_view pattern);

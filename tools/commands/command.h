@@ -22,6 +22,7 @@ int run_command(const std::vector<std::string>& arguments);
 int preload_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
 int gate_command(const std::vector<std::string>& arguments);
+int diff_command(const std::vector<std::string>& arguments);
 int snapshot_command(const std::vector<std::string>& arguments);
 int clean_command(const std::vector<std::string>& arguments);
 

@@ -18,42 +18,9 @@
 namespace seep {
 namespace {
 
-namespace fs = std::filesystem;
-
-// The work tree that the working directory is in, else the working directory.
-std::string default_source_root() {
-  std::error_code failed;
-  const fs::path here = fs::current_path(failed);
-  for (fs::path directory = here; !directory.empty(); directory = directory.parent_path()) {
-    if (fs::exists(directory / ".git", failed)) return directory.string();
-    if (directory == directory.root_path()) break;
-  }
-  return here.string();
-}
-
 std::chrono::sys_days today() { return std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()); }
 
-// `%p` the pid, `%e` the executable's name, `%%` a percent sign, as in the names of streams.
-std::string file_name(const std::string& pattern, const Profile& profile) {
-  std::string name;
-  for (size_t at = 0; at < pattern.size(); ++at) {
-    const char next = pattern[at] == '%' && at + 1 < pattern.size() ? pattern[at + 1] : '\0';
-    if (next == '%' || next == 'p' || next == 'e') ++at;
-    if (next == '%') name += '%';
-    if (next == 'p' && !profile.processes.empty()) name += std::to_string(profile.processes.front().pid);
-    if (next == 'e' && !profile.processes.empty()) name += program_name(profile.processes.front());
-    if (next != '%' && next != 'p' && next != 'e') name += pattern[at];
-  }
-  return name;
-}
-
-std::string names_of_formats() {
-  std::string names;
-  for (const Format& format : all_formats()) {
-    if (format.write_gate != nullptr) names += (names.empty() ? "" : ", ") + std::string(format.name);
-  }
-  return names;
-}
+bool has_gate(const Format& format) { return format.write_gate != nullptr; }
 
 }  // namespace
 
@@ -93,22 +60,10 @@ void add_gate_options(CLI::App& app, GateArguments& arguments, CLI::Option* gate
   add(app.add_option("--confidence", arguments.confidence, "of what is told from samples (default: 0.95)"), "SHARE");
   add(app.add_flag("--strict", arguments.strict, "rules that match nothing fail"), nullptr);
   add(app.add_flag("--suggest", arguments.suggest, "print the suppression of each leak instead"), nullptr);
-  add(app.add_option("--format", arguments.format, "what is printed: " + names_of_formats() + " (default: text)"),
-      "FORMAT");
-  for (const Format& format : all_formats()) {
-    if (format.write_gate == nullptr) continue;
-    const auto take = [&arguments, &format](const std::string& path) { arguments.outputs.emplace_back(&format, path); };
-    add(app.add_option_function<std::string>("--" + std::string(format.name), take,
-                                             "also to a file (%e program, %p pid): " + std::string(format.description)),
-        "FILE");
-  }
-  add(app.add_option("--source-root", arguments.source_root,
-                     "sources are named relative to it (default: the work tree of git, or this directory)"),
-      "DIR");
-  add(app.add_option("--top", arguments.top, "show only the first N sites"), "N")->check(CLI::NonNegativeNumber);
+  add_output_options(app, arguments.outputs, "Gate", gate, has_gate);
 }
 
-Gating::Gating(const GateArguments& arguments) : arguments_(arguments) {
+Gating::Gating(const GateArguments& arguments) : arguments_(arguments), outputs_(arguments.outputs, has_gate) {
   if (!arguments_.policy.empty()) read_policy(arguments_.policy, policy_);
   if (arguments_.fail) policy_.fail = parse_verdicts({"--fail"}, *arguments_.fail);
   if (!arguments_.max_bytes.empty()) {
@@ -141,15 +96,6 @@ Gating::Gating(const GateArguments& arguments) : arguments_(arguments) {
   if (!arguments_.baseline.empty()) policy_.baseline = arguments_.baseline;
   arguments_.update |= arguments_.accept;
   read_baseline();
-  check_outputs();
-  format_ = find_format(arguments_.format);
-  if (format_ == nullptr || format_->write_gate == nullptr) {
-    throw Error(ExitCode::kUsage, "--format: '" + arguments_.format + "' is none of " + names_of_formats());
-  }
-  std::error_code failed;
-  source_root_ =
-      arguments_.source_root.empty() ? default_source_root() : fs::canonical(arguments_.source_root, failed).string();
-  if (failed) throw Error(ExitCode::kUsage, "--source-root", "'" + arguments_.source_root + "' is no directory");
 }
 
 void Gating::read_baseline() {
@@ -159,24 +105,13 @@ void Gating::read_baseline() {
     return;
   }
   std::error_code failed;
-  if (arguments_.update && !fs::exists(path, failed)) return;  // It will be made.
+  if (arguments_.update && !std::filesystem::exists(path, failed)) return;  // It will be made.
   baseline_text_ = read_text_file(path);
   baseline_ = parse_baseline(baseline_text_, path);
   if (baseline_->fail == policy_.fail) return;
   throw Error(ExitCode::kUsage, path,
               "was made where what fails was '" + baseline_->fail.text() + "', and now it is '" + policy_.fail.text() +
                   "': its figures are of something else");
-}
-
-// Where a file cannot be made for want of its directory, that is better known before the program has run for an hour.
-void Gating::check_outputs() const {
-  for (const auto& [format, path] : arguments_.outputs) {
-    std::error_code failed;
-    const fs::path parent = fs::absolute(path, failed).parent_path();
-    if (path.empty() || !fs::is_directory(parent, failed)) {
-      throw Error(ExitCode::kUsage, "--" + std::string(format->name), "'" + path + "' is in no directory");
-    }
-  }
 }
 
 std::optional<BaselineChange> Gating::update_baseline(const GateVerdict& verdict, bool sampled) {
@@ -190,20 +125,8 @@ std::optional<BaselineChange> Gating::update_baseline(const GateVerdict& verdict
   return change;
 }
 
-void Gating::write_files(const GateReport& report, ReportOptions options) const {
-  options.color = false;
-  options.short_report = false;
-  for (const auto& [format, path] : arguments_.outputs) {
-    std::string output;
-    format->write_gate(report, options, output);
-    replace_text_file(file_name(path, report.profile), output);
-  }
-}
-
 Gating::Judged Gating::judge(const Profile& profile, const std::vector<Error>& problems, bool may_update, bool kept,
-                             ReportOptions options) {
-  options.source_root = source_root_;
-  options.top = arguments_.top;
+                             const ReportOptions& options) {
   const Baseline* baseline = baseline_ ? &*baseline_ : nullptr;
   GateVerdict verdict = seep::judge(profile, problems, policy_, baseline, today());
   const bool update = arguments_.update && may_update && verdict.outcome != Outcome::kNotJudged;
@@ -218,13 +141,12 @@ Gating::Judged Gating::judge(const Profile& profile, const std::vector<Error>& p
     }
   }
   const GateReport report{profile, policy_, verdict, change, kept || verdict.outcome != Outcome::kPassed};
-  write_files(report, options);
   Judged judged{verdict.outcome, {}};
-  if (arguments_.suggest) {
-    judged.text = suggested_suppressions(verdict);
-  } else {
-    format_->write_gate(report, options, judged.text);
-  }
+  judged.text =
+      outputs_.write(profile, options, [&](const Format& format, const ReportOptions& how, std::string& output) {
+        format.write_gate(report, how, output);
+      });
+  if (arguments_.suggest) judged.text = suggested_suppressions(verdict);
   return judged;
 }
 

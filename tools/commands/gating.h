@@ -6,9 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "commands/outputs.h"
 #include "formats/format.h"
 #include "formats/gate_report.h"
 #include "gate/baseline.h"
@@ -35,10 +35,7 @@ struct GateArguments {
   std::optional<double> confidence;
   bool strict = false;
   bool suggest = false;
-  std::string format = "text";
-  std::vector<std::pair<const Format*, std::string>> outputs;  // With their files.
-  std::string source_root;
-  std::optional<size_t> top;
+  OutputArguments outputs;
 };
 
 // Each option that is given needs `gate`, if that is not null.
@@ -58,18 +55,15 @@ class Gating {
   // Judges, and writes the files that were asked for. `may_update`: of a program that did what it was to do.
   // `options`: how the text is shown. Throws an Error (kUsage) where a file cannot be written.
   Judged judge(const Profile& profile, const std::vector<Error>& problems, bool may_update, bool kept,
-               ReportOptions options);
+               const ReportOptions& options);
 
  private:
   void read_baseline();
-  void check_outputs() const;
   std::optional<BaselineChange> update_baseline(const GateVerdict& verdict, bool sampled);
-  void write_files(const GateReport& report, ReportOptions options) const;
 
   GateArguments arguments_;
   Policy policy_;
-  const Format* format_ = nullptr;
-  std::string source_root_;
+  Outputs outputs_;
   std::optional<Baseline> baseline_;
   std::string baseline_text_;  // As it is in the file.
 };

@@ -13,6 +13,7 @@
 namespace seep {
 
 struct GateReport;
+struct DifferenceReport;
 
 struct ReportOptions {
   std::optional<size_t> top;       // Show so many sites; nothing: as many as the format thinks fit.
@@ -29,6 +30,7 @@ struct Format {
   std::string_view description;
   void (*write_report)(const Profile& profile, const ReportOptions& options, std::string& output);
   void (*write_gate)(const GateReport& gate, const ReportOptions& options, std::string& output);
+  void (*write_difference)(const DifferenceReport& report, const ReportOptions& options, std::string& output);
 };
 
 std::span<const Format> all_formats();
@@ -40,5 +42,15 @@ void write_text_report(const Profile& profile, const ReportOptions& options, std
 void write_json_report(const Profile& profile, const ReportOptions& options, std::string& output);
 void write_gate_text(const GateReport& gate, const ReportOptions& options, std::string& output);
 void write_gate_json(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_sarif(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_junit(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_annotations(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_markdown(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_difference_text(const DifferenceReport& report, const ReportOptions& options, std::string& output);
+void write_difference_json(const DifferenceReport& report, const ReportOptions& options, std::string& output);
+void write_difference_sarif(const DifferenceReport& report, const ReportOptions& options, std::string& output);
+void write_difference_junit(const DifferenceReport& report, const ReportOptions& options, std::string& output);
+void write_difference_annotations(const DifferenceReport& report, const ReportOptions& options, std::string& output);
+void write_difference_markdown(const DifferenceReport& report, const ReportOptions& options, std::string& output);
 
 }  // namespace seep

@@ -58,6 +58,9 @@ std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans(const Profil
 // A headline of figures, then the stack.
 void write_site(const TextReport& report, size_t index);
 
+// A line for each function of a stack, as far as the options want.
+void write_stack(const TextReport& report, const ShownStack& site);
+
 // Where blocks were freed that are not known, if there are any.
 void write_unknown_frees(const TextReport& report);
 

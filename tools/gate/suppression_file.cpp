@@ -40,7 +40,7 @@ Suppression suppression_of(const std::string& pattern, const Origin& origin) {
 
 std::vector<Suppression> parse_lsan_suppressions(const std::string& text, const std::string& path) {
   std::vector<Suppression> suppressions;
-  for (const Line& line : lines_of(text)) {
+  for (const TextLine& line : lines_of(text)) {
     const Origin origin{path, line.number};
     if (line.text.empty() || line.text.starts_with('#')) continue;
     if (!line.text.starts_with(kLeak)) {
@@ -58,7 +58,7 @@ std::vector<Suppression> parse_lsan_suppressions(const std::string& text, const 
 }
 
 std::vector<Suppression> parse_suppressions(const std::string& text, const std::string& path) {
-  for (const Line& line : lines_of(text)) {
+  for (const TextLine& line : lines_of(text)) {
     if (line.text.empty() || line.text.starts_with('#')) continue;
     if (line.text.starts_with('{')) return parse_valgrind_suppressions(text, path);
     if (is_toml(line.text)) return parse_seep_suppressions(text, path);

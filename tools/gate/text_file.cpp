@@ -80,14 +80,18 @@ std::string read_text_file(const std::string& path) {
   }
 }
 
+// Our own streams are not opened anew: where they are files, that would have another place in them.
+void append_to_text_file(const std::string& path, const std::string& text) {
+  const int own = path == "/dev/stdout" ? STDOUT_FILENO : path == "/dev/stderr" ? STDERR_FILENO : -1;
+  const File file(own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 0)
+                           : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
+  if (!file.is_open() || !write_all(file.fd(), text)) throw file_error(path, "cannot be written");
+}
+
 void replace_text_file(const std::string& path, const std::string& text) {
   struct stat there = {};
   const bool exists = stat(path.c_str(), &there) == 0;
-  if (exists && !S_ISREG(there.st_mode)) {
-    const File file(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-    if (!file.is_open() || !write_all(file.fd(), text)) throw file_error(path, "cannot be written");
-    return;
-  }
+  if (exists && (!S_ISREG(there.st_mode) || path.starts_with("/dev/"))) return append_to_text_file(path, text);
   const std::string target = exists ? resolved(path) : path;
   std::string temporary = target + ".XXXXXX";
   const File file(mkostemp(temporary.data(), O_CLOEXEC));

@@ -277,10 +277,10 @@ class Reader {
     element.pattern.resize(colon);
   }
 
-  std::vector<Line> lines_;
+  std::vector<TextLine> lines_;
   std::string path_;
   size_t at_ = 0;
-  Line line_;
+  TextLine line_;
   uint32_t opened_ = 0;
 };
 

@@ -14,7 +14,7 @@ constexpr std::string_view kLeak = "leak:";
 }  // namespace
 
 Suppressions::Suppressions(std::string_view text) {
-  for (const Line& line : lines_of(text)) add_line(line.text);
+  for (const TextLine& line : lines_of(text)) add_line(line.text);
 }
 
 // An empty pattern would match everything, and is more likely a mistake than meant.
