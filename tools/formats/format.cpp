@@ -8,7 +8,7 @@
 namespace seep {
 namespace {
 
-constexpr std::array<Format, 6> kFormats = {{
+constexpr std::array<Format, 7> kFormats = {{
     {"text", "for people", write_text_report, write_gate_text, write_difference_text},
     {"json", "one object, schema seep.report/1, seep.gate/1 or seep.diff/1", write_json_report, write_gate_json,
      write_difference_json},
@@ -17,6 +17,7 @@ constexpr std::array<Format, 6> kFormats = {{
     {"annotations", "GitHub's workflow commands, shown at lines", nullptr, write_gate_annotations,
      write_difference_annotations},
     {"markdown", "a summary in GitHub's Markdown", nullptr, write_gate_markdown, write_difference_markdown},
+    {"valgrind", "a log in Valgrind's words, as CTest reads it", nullptr, write_gate_valgrind, nullptr},
 }};
 
 }  // namespace

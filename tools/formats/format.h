@@ -46,6 +46,7 @@ void write_gate_sarif(const GateReport& gate, const ReportOptions& options, std:
 void write_gate_junit(const GateReport& gate, const ReportOptions& options, std::string& output);
 void write_gate_annotations(const GateReport& gate, const ReportOptions& options, std::string& output);
 void write_gate_markdown(const GateReport& gate, const ReportOptions& options, std::string& output);
+void write_gate_valgrind(const GateReport& gate, const ReportOptions& options, std::string& output);
 void write_difference_text(const DifferenceReport& report, const ReportOptions& options, std::string& output);
 void write_difference_json(const DifferenceReport& report, const ReportOptions& options, std::string& output);
 void write_difference_sarif(const DifferenceReport& report, const ReportOptions& options, std::string& output);

@@ -186,6 +186,14 @@ void add_coverage(const GateReport& report, std::vector<RuleResult>& results) {
                                      100 * obstacles.fraction, 100 * obstacles.min_coverage)});
 }
 
+// Only where a leak was found: it may be known by another name.
+void add_missing_symbols(const GateReport& report, std::vector<RuleResult>& results) {
+  if (report.verdict.sites.empty()) return;
+  for (const Symbolizer::MissingFile& missing : report.profile.missing_symbols) {
+    results.push_back({Result::kNote, "symbols", "none for " + printable(missing.path) + " (" + missing.reason + ")"});
+  }
+}
+
 void add_notes(const GateReport& report, std::vector<RuleResult>& results) {
   const Profile& profile = report.profile;
   for (const std::string& allowed : described_allowances(report))
@@ -266,6 +274,7 @@ std::vector<RuleResult> rule_results(const GateReport& report) {
   add_unused(report, results);
   add_coverage(report, results);
   add_notes(report, results);
+  add_missing_symbols(report, results);
   std::stable_sort(results.begin(), results.end(), [](const RuleResult& left, const RuleResult& right) {
     const auto rank = [](Result result) {
       return result == Result::kNotJudged ? 0 : result == Result::kFailed ? 1 : 2;
