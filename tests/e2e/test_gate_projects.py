@@ -114,6 +114,8 @@ class MesonAndGoogleTest(ProjectTest):
         self.assertNotIn("seep: this test leaks", first)
         self.assertEqual(second.count("seep: this test leaks"), 1, second)
         self.assertIn("--gtest_filter=Inventory.FindsAndLeaks", second)
+        outcome, _ = self.gtest("--gtest_filter=Inventory.*", SAMPLE_WARMS_UP="1")
+        self.assertEqual([name for name, passed in outcome.items() if not passed], ["Inventory.FindsAndLeaks"])
 
 
 @needs("cmake")

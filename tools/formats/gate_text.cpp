@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kDefaultSites = 10;
 constexpr size_t kShortReportSites = 3;
+constexpr char kAllocationBudget[] = "allocation budget";
 
 void write_headline(const GateReport& gate, const TextReport& report) {
   const bool passed = gate.verdict.outcome == Outcome::kPassed;
@@ -26,10 +27,12 @@ void write_headline(const GateReport& gate, const TextReport& report) {
                         how_it_ran(gate.profile), report.style.plain);
 }
 
-// A line for each rule: what it allows, and what there was. Of one that passed only what is not in the headline.
+// A line for each rule: what it allows, and what there was. Of one that passed only what is not in the headline; of
+// allocation budgets there is a table.
 void write_rules(const GateReport& gate, const TextReport& report) {
   std::vector<RuleResult> results = rule_results(gate);
   if (results.size() == 1 && gate.verdict.outcome == Outcome::kPassed) results.clear();
+  std::erase_if(results, [](const RuleResult& result) { return result.rule.starts_with(kAllocationBudget); });
   size_t width = 0;
   for (const RuleResult& result : results) width = std::max(width, columns(word(result.result)));
   for (const RuleResult& result : results) {

@@ -17,11 +17,17 @@
 namespace seep {
 
 struct TomlValue;
+struct TomlEntry;
 
 // Keys in the order of their names.
 class TomlTable {
  public:
-  TomlTable(Origin origin, std::vector<std::pair<std::string, TomlValue>> entries);
+  TomlTable(Origin origin, std::vector<TomlEntry> entries);
+  TomlTable(const TomlTable&);
+  TomlTable(TomlTable&&) noexcept;
+  TomlTable& operator=(const TomlTable&);
+  TomlTable& operator=(TomlTable&&) noexcept;
+  ~TomlTable();
 
   const Origin& origin() const { return origin_; }
   std::vector<std::string> keys() const;
@@ -48,7 +54,7 @@ class TomlTable {
   Error wrong(const std::string& key, const TomlValue& value, const char* wanted) const;
 
   Origin origin_;
-  std::vector<std::pair<std::string, TomlValue>> entries_;
+  std::vector<TomlEntry> entries_;  // Of values, of which tables are one kind.
   std::vector<std::string> asked_;
 };
 
@@ -57,6 +63,11 @@ struct TomlValue {
   // Monostate: of a kind that nothing here wants (a time of day).
   std::variant<std::monostate, std::string, int64_t, double, bool, std::chrono::sys_days, Array, TomlTable> value;
   Origin origin;
+};
+
+struct TomlEntry {
+  std::string key;
+  TomlValue value;
 };
 
 TomlTable parse_toml(const std::string& text, const std::string& path);

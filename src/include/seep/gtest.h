@@ -133,7 +133,10 @@ class LeakListener : public testing::EmptyTestEventListener {
   seep_leaks known_ = {0, 0, 0};
 };
 
-/* Makes the running program's tests fail for what they leak. To be called once; returns true. */
+/* Makes the running program's tests fail for what they leak. To be called once; returns true.
+ *
+ *     seep::gtest::install({[] { library::use_for_the_first_time(); }});  // With a warm-up.
+ */
 inline bool install(Options options = Options()) {
   testing::UnitTest::GetInstance()->listeners().Append(new LeakListener(std::move(options)));
   return true;

@@ -109,6 +109,24 @@ TEST(Policies, ThatAreNoneAreNamedWithTheirLine) {
   }
 }
 
+TEST(Policies, HoldAnyLetters) {
+  for (const std::string text : {"gr\xC3\xB6\xC3\x9F"
+                                 "e ~ ~41 ~C3",
+                                 "\xE2\x86\x92 'a' \xF0\x9F\x98\x80", "~~"}) {
+    const std::string literal = text.find('\'') == text.npos ? "'" + text + "'" : "\"" + text + "\"";
+    Policy policy;
+    parse_policy(
+        "\xEF\xBB\xBF"
+        "allow_unjudged = [" +
+            toml_text(text) + ", " + literal + "]\n",
+        "seep.toml", policy);
+    EXPECT_EQ(policy.allow_unjudged, (std::vector<std::string>{text, text}));
+  }
+  EXPECT_EQ(problem_in("\xC3\x8A = 3").find("seep.toml:1:"), 0u) << "outside of quotes";
+  EXPECT_EQ(problem_in("a = 3\n\nb = 1\"ma\xEF\xBA\xBF").find("seep.toml:3:"), 0u);
+  EXPECT_EQ(problem_in("\n# \xFF\n").find("seep.toml:2:"), 0u) << "no UTF-8";
+}
+
 TEST(Policies, ReadTheFilesThatTheyName) {
   const TemporaryDirectory directory;
   directory.write("known.supp", "leak:make_message\n");
