@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "commands/arguments.h"
@@ -31,6 +32,16 @@ std::string help() {
          "\n"
          "Example:\n"
          "  seep run ./server --port 8080\n";
+}
+
+// `ctest -T memcheck` runs its memory checker as if it were Valgrind: `--log-file=FILE` stands before everything else.
+std::vector<std::string> with_log_file_as_option(std::vector<std::string> words) {
+  constexpr std::string_view kLogFile = "--log-file=";
+  if (words.size() < 2 || !words[0].starts_with(kLogFile)) return words;
+  const std::string file = words[0].substr(kLogFile.size());
+  words.erase(words.begin());
+  words.insert(words.begin() + 1, {"--valgrind", file});
+  return words;
 }
 
 int dispatch(const std::vector<std::string>& words) {
@@ -61,7 +72,7 @@ int fail(const char* message, seep::ExitCode code) {
 
 int main(int argc, char** argv) {
   try {
-    return dispatch({argv + 1, argv + argc});
+    return dispatch(with_log_file_as_option({argv + 1, argv + argc}));
   } catch (const seep::Error& error) {
     return fail(error.what(), error.code());
   } catch (const std::exception& error) {

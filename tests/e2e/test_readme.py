@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+import yaml
+
 import tap
 from seep_test import BUILD, CASES, PRELOAD, SOURCE, SeepTest, clean_environment
 
@@ -95,11 +97,70 @@ class Readme(SeepTest):
         return True
 
     def test_commands_and_their_options_are_in_the_help(self):
-        for usage in re.findall(r"`seep (run|report) ([^`]*)`", README):
-            wanted = set(re.findall(r"--\w+", usage[1]))
+        for usage in re.findall(r"`seep (run|report|gate|diff|clean) ([^`]*)`", README):
+            wanted = set(re.findall(r"--\w[\w-]*", usage[1].split(" -- ")[0]))
             help_text = self.seep(usage[0], "--help").stdout
             missing = {option for option in wanted if option not in help_text}
             self.assertEqual(missing, set(), f"seep {usage[0]} --help")
+
+    def test_options_of_the_gate_are_told_and_are_keys_too(self):
+        """Each option of the help stands in the README; each key of the table is one of the policy's."""
+        help_text = self.seep("gate", "--help").stdout
+        told = set(re.findall(r"--[a-z][\w-]*", README)) | {"--help"}
+        formats = re.findall(r"^\| `(\w+)`(?:, `(\w+)`)? \| ", README[README.index("| format | for |"):].split("\n\n")[0],
+                             re.MULTILINE)
+        told |= {f"--{name}" for row in formats for name in row if name}
+        self.assertEqual(set(re.findall(r"--[a-z][\w-]*", help_text)) - told - {"--log-file"}, set())
+        rows = README[README.index("| key | option | meaning |"):].split("\n\n")[0]
+        keys = set(re.findall(r"`(?:\[\[)?(\w+)(?:\]\])?`", "\n".join(row.split("|")[1] for row in rows.splitlines()[2:])))
+        policy = self.directory / "seep.toml"
+        policy.write_text("no_such_key = 1\n")
+        known = self.seep("gate", "--policy", policy, ".").stderr.split("known are ")[1]
+        self.assertEqual(keys, set(re.findall(r"\w+", known)))
+
+    def test_snippets_are_those_of_the_sample_project(self):
+        """What is tried in test_gate_projects.py."""
+        for language, name in (("meson", "meson.build"), ("cmake", "CMakeLists.txt")):
+            (snippet,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+            self.assertIn(snippet, (SOURCE / "tests/sample_project" / name).read_text())
+        (snippet,) = re.findall(r"```cpp\n(.*?)```", README, re.DOTALL)
+        source = (SOURCE / "tests/sample_project/inventory_gtest.cpp").read_text().replace("({warm_up})", "()")
+        for line in filter(None, snippet.splitlines()):
+            self.assertIn(line.split("  //")[0].rstrip(), source)
+
+    def commands_of(self, marker):
+        """The commands of a YAML snippet behind a marker, and what it says."""
+        snippet = yaml.safe_load(re.search(rf"<!-- tried:{marker} -->\n```yaml\n(.*?)```", README, re.DOTALL)[1])
+        if marker == "gitlab":
+            return snippet["leaks"]["script"], snippet
+        return [step["run"] for step in snippet["runs"]["steps"] if "run" in step], snippet
+
+    def tried(self, commands, **environment):
+        """What a CI's shell does with them, where ./tests leaks."""
+        tests = self.directory / "tests"
+        tests.write_text(f"#!/bin/sh\nexec {CASES}/leaks leak\n")
+        tests.chmod(0o755)
+        environment = clean_environment(PATH=f"{BUILD / 'tools'}:/usr/bin:/bin", **environment)
+        return self.run_command(["bash", "-eo", "pipefail", "-c", "\n".join(commands)], env=environment)
+
+    def test_the_action_works(self):
+        commands, action = self.commands_of("action")
+        self.assertEqual(action["runs"]["using"], "composite")
+        summary = self.directory / "summary.md"
+        result = self.tried(commands, COMMAND="./tests", OPTIONS="--max-bytes 10", GITHUB_STEP_SUMMARY=summary)
+        self.assertEqual(result.returncode, 23, result.stderr)
+        self.assertIn("::error ", result.stderr)
+        self.assertIn("FAILED", summary.read_text())
+        upload = next(step for step in action["runs"]["steps"] if "uses" in step)
+        self.assertTrue((self.directory / upload["with"]["sarif_file"]).exists())
+        self.assertEqual(self.tried(commands, COMMAND="./tests", OPTIONS="--max-bytes 20k").returncode, 0)
+
+    def test_the_gitlab_job_works(self):
+        commands, job = self.commands_of("gitlab")
+        for _ in range(2):
+            self.assertEqual(self.tried(commands).returncode, 23)
+            for name in (*job["leaks"]["artifacts"]["paths"], job["leaks"]["artifacts"]["reports"]["junit"]):
+                self.assertTrue((self.directory / name).exists(), name)
 
     def test_files_that_it_names_exist(self):
         for path in re.findall(r"\]\(([\w./-]+)\)", README) + re.findall(r"\./(scripts/\w+)", README):

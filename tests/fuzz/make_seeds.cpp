@@ -3,7 +3,7 @@
 // Writes what the fuzzers begin with: streams and regions of random programs, and files of the symbol cache without
 // their checksum, each by what really writes them.
 //
-//     make_seeds DIRECTORY     files in DIRECTORY/stream, DIRECTORY/region and DIRECTORY/symbols
+//     make_seeds DIRECTORY     files in DIRECTORY/stream, region, symbols, policy, suppressions and baseline
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -81,6 +81,26 @@ void make_region(const std::filesystem::path& directory, unsigned seed) {
   write(directory / "region" / std::to_string(seed), bytes);
 }
 
+// Files that people write, a key of each kind.
+constexpr char kPolicy[] =
+    "fail = [\"definite\", \"possible\"]\nmax_bytes = \"64k\"\nmax_blocks = 3\nmin_coverage = 0.5\n"
+    "allow_unjudged = [\"redis-*\"]\nconfidence = 0.99\nstrict = true\nbaseline = \"b\"\nsuppressions = \"s\"\n"
+    "[[site_budget]]\nstack = [\"load\", \"...\", \"main\"]\nmax_bytes = 4096\nreason = \"r\"\n"
+    "[[allocation_budget]]\nfunction = \"^open$\"\nmax_blocks = 1\ncalls = 1000\n";
+constexpr char kSuppressions[] =
+    "[[suppress]]\nstack = [\"^\", \"^make_message$\", \"...\", \"main\", \"$\"]\nkinds = [\"definite\"]\n"
+    "max_bytes = 4096\nmax_blocks = 2\nexpires = 2027-01-31\nreason = \"r\"\n";
+constexpr char kLsanSuppressions[] = "# known\nleak:make_*ge$\nleak:^net::Session\n";
+constexpr char kValgrindSuppressions[] =
+    "{\n  name\n  Memcheck:Leak\n  match-leak-kinds: definite,possible\n  fun:_Znwm\n  fun:_ZN3net7Session*\n"
+    "  ...\n  obj:*/server\n  src:main.cpp:10\n}\n{\n  n\n  Memcheck:Cond\n  fun:f\n}\n";
+constexpr char kBaseline[] =
+    "schema = \"seep.baseline/1\"\nfail = [\"definite\"]\nsampled = true\n[[leak]]\nfingerprint = "
+    "\"2ff70c1dffabc517\"\n"
+    "bytes = 1000\nblocks = 10\nstack = [\"make_message\", \"main\"]\nnote = \"n\"\n"
+    "samples = {count = 2, bytes = 1000.0, bytes_deviation = 7.5, proven_bytes = 20, blocks = 10.0, blocks_deviation = "
+    "2.0}\n[[allocations]]\nfunction = \"f\"\ncalls = 10\nbytes = 1\nblocks = 1\n";
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -89,10 +109,17 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path directory = argv[1];
-  for (const char* kind : {"stream", "region", "symbols"}) std::filesystem::create_directories(directory / kind);
+  for (const char* kind : {"stream", "region", "symbols", "policy", "suppressions", "baseline"}) {
+    std::filesystem::create_directories(directory / kind);
+  }
   for (unsigned seed = 0; seed < 16; ++seed) {
     make_stream(directory, seed);
     make_region(directory, seed);
     write(directory / "symbols" / std::to_string(seed), fuzz::symbols(seed));
   }
+  write(directory / "policy/all", std::string(kPolicy) + kSuppressions);
+  write(directory / "suppressions/seep", kSuppressions);
+  write(directory / "suppressions/lsan", kLsanSuppressions);
+  write(directory / "suppressions/valgrind", kValgrindSuppressions);
+  write(directory / "baseline/all", kBaseline);
 }

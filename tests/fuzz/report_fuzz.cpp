@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a stream, as far as `seep report` goes with it: the model, a profile, and every format. The symbolizer
-// opens no file, and is_running() only ones under /proc. One thread.
+// Any bytes as a stream, as far as `seep report`, `seep gate` and `seep diff` go with it: the model, a profile, a
+// verdict, a comparison, and every format. The symbolizer opens no file, and is_running() only ones under /proc. One
+// thread.
+#include <nlohmann/json.hpp>
+
+#include "formats/difference_report.h"
 #include "formats/format.h"
+#include "formats/gate_report.h"
 #include "framed_mutator.h"
 #include "leaks/profile.h"
 #include "recording/byte_source.h"
@@ -21,16 +26,42 @@ void name_no_files(proto::Message& message) {
   }
 }
 
+// What is JSON must be that, whatever the names in it are.
+void check(const Format& format, const std::string& text) {
+  const bool is_json = format.name == "json" || format.name == "sarif";
+  if (is_json && !nlohmann::json::accept(text)) __builtin_trap();
+}
+
+void write_verdict(const Profile& profile) {
+  const Policy policy{.fail = {Verdict::kLive}};
+  const GateVerdict verdict = judge(profile, {}, policy, nullptr, std::chrono::year(2026) / 11 / 27);
+  const Difference difference = difference_between({}, profile, Quantity::kAllocated);
+  const Profile nothing;
+  for (const Format& format : all_formats()) {
+    std::string text, other_text;
+    if (format.write_gate != nullptr) {
+      format.write_gate({profile, policy, verdict}, {.source_root = "/src"}, text);
+      check(format, text);
+    }
+    if (format.write_difference != nullptr) {
+      format.write_difference({nothing, profile, difference, {}}, {.source_root = "/src"}, other_text);
+      check(format, other_text);
+    }
+  }
+}
+
 void write_reports(std::unique_ptr<ProcessRecording> process) {
   Recording recording;
   recording.paths = {"input"};
   recording.processes.push_back(std::move(process));
   Symbolizer symbolizer;
   const Profile profile = build_profile(recording, symbolizer, [](size_t, size_t) {});
+  write_verdict(profile);
   for (const Format& format : all_formats()) {
+    if (format.write_report == nullptr) continue;
     for (const bool full : {false, true}) {
       std::string text;
-      format.write(profile, ReportOptions{.full = full}, text);
+      format.write_report(profile, ReportOptions{.full = full}, text);
       if (text.empty()) __builtin_trap();
     }
   }

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "error.h"
+#include "text.h"
 
 namespace seep {
 namespace {
@@ -53,17 +54,9 @@ bool parse_arguments(CLI::App& app, std::vector<std::string> arguments) {
 }
 
 uint64_t parse_size(const std::string& option, const std::string& text) {
-  uint64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string suffix(end, text.data() + text.size());
-  const int shift = suffix == "k" || suffix == "K"   ? 10
-                    : suffix == "m" || suffix == "M" ? 20
-                    : suffix == "g" || suffix == "G" ? 30
-                                                     : 0;
-  const bool understood = failed == std::errc() && value > 0 && (suffix.empty() || shift > 0) &&
-                          value <= std::numeric_limits<uint64_t>::max() >> shift;
-  if (!understood) throw Error(ExitCode::kUsage, option + ": '" + text + "' is no size, such as 4096, 512k or 2m");
-  return value << shift;
+  const std::optional<uint64_t> size = size_in(text);
+  if (!size) throw Error(ExitCode::kUsage, option + ": '" + text + "' is no size, such as 4096, 512k or 2m");
+  return *size;
 }
 
 std::chrono::nanoseconds parse_duration(const std::string& option, const std::string& text) {

@@ -21,6 +21,8 @@ std::span<const Command> all_commands();
 int run_command(const std::vector<std::string>& arguments);
 int preload_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
+int gate_command(const std::vector<std::string>& arguments);
+int diff_command(const std::vector<std::string>& arguments);
 int snapshot_command(const std::vector<std::string>& arguments);
 int clean_command(const std::vector<std::string>& arguments);
 

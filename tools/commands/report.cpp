@@ -9,14 +9,12 @@
 
 #include "commands/arguments.h"
 #include "commands/command.h"
-#include "commands/progress_line.h"
+#include "commands/reading.h"
 #include "error.h"
 #include "formats/format.h"
-#include "formats/human.h"
 #include "leaks/profile.h"
 #include "recording/recording.h"
 #include "recording/region_search.h"
-#include "recovery/fold.h"
 
 namespace seep {
 namespace {
@@ -58,20 +56,12 @@ bool parse(const std::vector<std::string>& words, Arguments& arguments) {
 }
 
 std::string command_words(const Arguments& arguments) {
-  std::string words = arguments.orphans ? "--orphans" : "";
-  for (const std::string& path : arguments.paths) words += (words.empty() ? "" : " ") + shell_quoted(path);
-  return words;
+  const std::string words = shell_words(arguments.paths);
+  return arguments.orphans ? "--orphans " + words : words;
 }
 
 Recording load(Arguments& arguments) {
-  if (!arguments.orphans) {
-    if (arguments.paths.empty()) {
-      fold_before_reading(places_of_orphans_here());  // A process that was killed at once has no other recording.
-      arguments.paths.push_back(newest_recording());
-    }
-    fold_before_reading(arguments.paths);
-    return load_recording(arguments.paths);
-  }
+  if (!arguments.orphans) return read_folded(arguments.paths);
   if (arguments.paths.empty()) arguments.paths.push_back(kRegionDirectory);
   Recording recording = load_orphans(arguments.paths);
   if (recording.processes.empty() && recording.problems.empty()) {
@@ -87,18 +77,13 @@ Made& kept(Made made) {
   return *std::make_unique<Made>(std::move(made)).release();
 }
 
-Profile profile_of(const Recording& recording, Symbolizer& symbolizer) {
-  ProgressLine progress("looking up functions");
-  return build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
-}
-
 }  // namespace
 
 int report_command(const std::vector<std::string>& words) {
   Arguments arguments;
   if (!parse(words, arguments)) return static_cast<int>(ExitCode::kFine);
   const Format* format = find_format(arguments.format);
-  if (format == nullptr) {
+  if (format == nullptr || format->write_report == nullptr) {
     throw Error(ExitCode::kUsage, "--format: '" + arguments.format + "' is neither text nor json");
   }
   const Recording& recording = kept(load(arguments));
@@ -107,15 +92,15 @@ int report_command(const std::vector<std::string>& words) {
   }
   if (recording.processes.empty()) return static_cast<int>(ExitCode::kUnreadable);
 
-  auto& symbolizer = kept(Symbolizer(arguments.no_symbol_cache ? std::nullopt : SymbolCache::of_user()));
-  const Profile& profile = kept(profile_of(recording, symbolizer));
+  auto& symbolizer = kept(make_symbolizer(arguments.no_symbol_cache));
+  const Profile& profile = kept(profile_with_progress(recording, symbolizer));
   std::string output;
-  format->write(profile,
-                {.top = arguments.top,
-                 .full = arguments.full,
-                 .color = wants_color(STDOUT_FILENO),
-                 .next_command_paths = command_words(arguments)},
-                output);
+  format->write_report(profile,
+                       {.top = arguments.top,
+                        .full = arguments.full,
+                        .color = wants_color(STDOUT_FILENO),
+                        .next_command_paths = command_words(arguments)},
+                       output);
   write_output(STDOUT_FILENO, output);
   const bool whole = recording.problems.empty() && profile.observed();
   return static_cast<int>(whole ? ExitCode::kFine : ExitCode::kUnreadable);

@@ -13,11 +13,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "commands/arguments.h"
 #include "commands/command.h"
-#include "commands/progress_line.h"
+#include "commands/gating.h"
+#include "commands/reading.h"
+#include "commands/run_arguments.h"
 #include "error.h"
 #include "formats/format.h"
 #include "formats/human.h"
@@ -37,95 +40,37 @@ namespace seep {
 namespace {
 
 constexpr size_t kShortReportSites = 3;
-constexpr std::chrono::nanoseconds kDefaultInterval = std::chrono::seconds(10);  // As the preload has it.
-
-constexpr char kExamples[] =
-    "Examples:\n"
-    "  seep run ./tests                      every allocation, exact numbers\n"
-    "  seep run --sample 512k ./server -p 80 cheap enough for production: estimates\n"
-    "  seep run -o DIR -- make check         with everything that it starts\n"
-    "\n"
-    "Exit status: CMD's own, 128+N if signal N killed it; 2 wrong usage, 127 CMD not found, 126 not executable.\n";
-
-struct Arguments {
-  bool exact = false;
-  std::string sample;
-  std::string output;
-  bool force = false;
-  std::string interval;
-  bool full = false;
-  bool no_symbol_cache = false;
-  std::vector<std::string> command;
-
-  uint64_t sample_bytes() const { return sample.empty() ? 1 : parse_size("--sample", sample); }
-  std::chrono::nanoseconds snapshot_interval() const {
-    return interval.empty() ? kDefaultInterval : parse_duration("--interval", interval);
-  }
-};
-
-// Where CMD begins: behind `--`, or at the first word that is neither an option nor an option's value. Its own options
-// must never be read as ours.
-size_t command_start(CLI::App& app, const std::vector<std::string>& words) {
-  for (size_t index = 0; index < words.size(); ++index) {
-    const std::string& word = words[index];
-    if (word == "--" || !word.starts_with('-')) return index;
-    const CLI::Option* option = app.get_option_no_throw(word);
-    if (option != nullptr && option->get_expected_max() > 0 && option->get_type_size() > 0) ++index;
-  }
-  return words.size();
-}
-
-// False: help was asked for, and printed.
-bool parse(const std::vector<std::string>& words, Arguments& arguments) {
-  CLI::App app("Runs CMD, and all that it starts, under observation. By default every allocation is recorded.",
-               "seep run");
-  set_usage(app, "seep run [OPTIONS] [--] CMD [ARG...]");
-  app.add_flag("--exact", arguments.exact, "record every allocation (default)");
-  app.add_option("--sample", arguments.sample, "record a sample, one in so many bytes: 512k, 2m")->type_name("BYTES");
-  app.add_option("-o", arguments.output, "directory for the recording (default: seep.NAME.PID here)")->type_name("DIR");
-  app.add_flag("--force", arguments.force, "replace a recording in DIR");
-  app.add_option("--interval", arguments.interval, "time between snapshots (default: 10s)")->type_name("DUR");
-  app.add_flag("--full", arguments.full, "print the whole report at the end");
-  add_symbol_cache_option(app, arguments.no_symbol_cache);
-  app.footer(kExamples);
-  const size_t start = command_start(app, words);
-  const auto command = words.begin() + static_cast<ptrdiff_t>(start);
-  if (parse_arguments(app, {words.begin(), command})) return false;
-  arguments.command.assign(command, words.end());
-  if (!arguments.command.empty() && arguments.command.front() == "--") {
-    arguments.command.erase(arguments.command.begin());
-  }
-  if (arguments.command.empty()) throw Error(ExitCode::kUsage, "no command to run (see seep run --help)");
-  if (arguments.exact && !arguments.sample.empty())
-    throw Error(ExitCode::kUsage, "--exact and --sample exclude each other");
-  (void)arguments.snapshot_interval();  // Both throw where it is none.
-  (void)arguments.sample_bytes();
-  return true;
-}
 
 // One run, from the check of the program to the short report.
 class Run {
  public:
-  explicit Run(const Arguments& arguments) : arguments_(arguments) {}
+  explicit Run(const RunArguments& arguments) : arguments_(arguments) {}
 
   int go() {
+    if (arguments_.gate) gating_.emplace(arguments_.gating);
     program_ = resolve_program(arguments_.command.front());
     library_ = preload_library_path();
     check_preloadable(library_);
     forecast_ = forecast(program_, library_);
+    using Use = RecordingDirectory::Use;
+    const std::string region_place = option_in(std::getenv("SEEP_OPTIONS"), "region");
     std::optional<RecordingDirectory> directory;
-    if (!arguments_.output.empty()) directory.emplace(arguments_.output, arguments_.force);
+    if (!arguments_.output.empty()) {
+      directory.emplace(arguments_.output, arguments_.force ? Use::kReplace : Use::kAsNamed, region_place);
+    }
     Child child;
-    if (!directory) directory.emplace(default_directory(child.pid()), arguments_.force);
+    if (!directory) directory.emplace(default_directory(child.pid()), Use::kNewName);
     if (forecast_.not_observed) say_not_observed(*forecast_.not_observed);
     start(child, *directory);
     const ChildEnd end = watch(child, directory->path());
+    int judged = static_cast<int>(ExitCode::kFine);
     try {
-      finish(child, *directory, end);
+      judged = finish(child, *directory, end);
     } catch (const std::exception& error) {
       say(error.what());
+      if (gating_) judged = static_cast<int>(ExitCode::kUnreadable);
     }
-    return end.status();
+    return end.status() == 0 ? judged : end.status();
   }
 
  private:
@@ -156,6 +101,7 @@ class Run {
                              .sample_bytes = arguments_.sample_bytes(),
                              .directory = directory.path(),
                              .interval = arguments_.interval,
+                             .scan_at_exit = gating_ && gating_->policy().needs_verdicts(),
                              .announce_file = directory.announce_file()};
       environment = {{"LD_PRELOAD", preload_value(plan, std::getenv("LD_PRELOAD"))},
                      {"SEEP_OPTIONS", options_value(plan, std::getenv("SEEP_OPTIONS"))}};
@@ -177,9 +123,11 @@ class Run {
     return end;
   }
 
-  void finish(const Child& child, RecordingDirectory& directory, const ChildEnd& end) {
+  // The exit code of the gate; 0 where there is none.
+  int finish(const Child& child, RecordingDirectory& directory, const ChildEnd& end) {
     const pid_t pid = child.pid();
-    const bool loaded = directory.announced(pid);
+    const std::map<pid_t, size_t> announcements = directory.announcements();
+    const bool loaded = announcements.contains(pid);
     directory.remove_announce_file();
     std::optional<proto::NotObserved> why = finish_stream(directory.path(), {pid, child.start_ticks()}, end);
     if (why) say_not_observed(*why);
@@ -191,7 +139,10 @@ class Run {
       say_not_observed(not_loaded);
       stub(pid, directory, end, not_loaded);
     }
+    write_stubs_of_unseen_successors(directory.path(), announcements);
+    if (gating_) return gate(directory, pid, end);
     report(directory);
+    return static_cast<int>(ExitCode::kFine);
   }
 
   void stub(pid_t pid, const RecordingDirectory& directory, const ChildEnd& end,
@@ -215,34 +166,90 @@ class Run {
            ", and leaves no recording";
   }
 
+  static bool is_empty(const RecordingDirectory& directory) {
+    return streams_in(directory.path()).empty() && regions_of(directory.path()).empty();
+  }
+
   void report(RecordingDirectory& directory) const {
-    if (streams_in(directory.path()).empty() && regions_of(directory.path()).empty()) {
+    if (is_empty(directory)) {
       say(nothing_recorded());
       return directory.remove_if_made();
     }
     const Recording recording = load_recording({directory.path()});
     for (const Error& problem : recording.problems) say(problem.what());
-    Symbolizer symbolizer(arguments_.no_symbol_cache ? std::nullopt : SymbolCache::of_user());
-    ProgressLine progress("looking up functions");
-    const Profile profile =
-        build_profile(recording, symbolizer, [&](size_t done, size_t all) { progress.show(done, all); });
+    Symbolizer symbolizer = make_symbolizer(arguments_.no_symbol_cache);
+    const Profile profile = profile_with_progress(recording, symbolizer);
     const std::string shown_path = shell_quoted(directory.given_path());
     if (!profile.observed()) return say("nothing was recorded but that, in " + shown_path);
     std::string output;
-    write_text_report(profile,
-                      {.top = arguments_.full ? std::nullopt : std::optional(kShortReportSites),
-                       .full = arguments_.full,
-                       .color = wants_color(STDERR_FILENO),
-                       .short_report = !arguments_.full,
-                       .next_command_paths = shown_path},
-                      output);
+    write_text_report(profile, shown(directory), output);
     write_output(STDERR_FILENO, "\n" + output);
   }
 
-  const Arguments& arguments_;
+  ReportOptions shown(const RecordingDirectory& directory) const {
+    return {.top = arguments_.full ? std::nullopt : std::optional(kShortReportSites),
+            .full = arguments_.full,
+            .color = wants_color(STDERR_FILENO),
+            .short_report = !arguments_.full,
+            .next_command_paths = shell_quoted(directory.given_path())};
+  }
+
+  int gate(RecordingDirectory& directory, pid_t pid, const ChildEnd& end) {
+    Recording recording;
+    Profile profile;
+    Symbolizer symbolizer = make_symbolizer(arguments_.no_symbol_cache);
+    if (is_empty(directory)) {
+      say(nothing_recorded());
+      profile = profile_of_nothing(pid, end);
+    } else {
+      recording = load_recording({directory.path()});
+      for (const Error& problem : recording.problems) say(problem.what());
+      profile = profile_with_progress(recording, symbolizer);
+    }
+    // Without -o nothing is left behind where there is nothing to look at; but who still runs writes on.
+    const bool kept = !arguments_.output.empty() || profile.still_running();
+    const Gating::Judged judged =
+        gating_->judge(profile, recording.problems, end.status() == 0, kept, shown(directory));
+    write_output(STDERR_FILENO, "\n" + judged.text);
+    if (end.status() != 0) say("the exit status is the command's own, " + std::to_string(end.status()));
+    if (!kept && judged.outcome == Outcome::kPassed) directory.remove_streams_if_made();
+    switch (judged.outcome) {
+      case Outcome::kPassed: return static_cast<int>(ExitCode::kFine);
+      case Outcome::kFailed: return arguments_.leak_exit_code;
+      case Outcome::kNotJudged: break;
+    }
+    return static_cast<int>(ExitCode::kUnreadable);
+  }
+
+  // The program was observed, and made no allocation (sampled: none that was sampled), so that there is no stream.
+  Profile profile_of_nothing(pid_t pid, const ChildEnd& end) const {
+    ProcessSummary process;
+    process.pid = static_cast<uint32_t>(pid);
+    process.executable = program_;
+    process.command = arguments_.command;
+    process.sample_bytes = arguments_.sample_bytes();
+    process.ended = end.signalled ? Ended::kSignal : Ended::kExit;
+    process.signal = static_cast<uint32_t>(end.signal);
+    process.judged_at_end = true;
+    Profile profile;
+    profile.processes.push_back(process);
+    profile.coverage.observed_processes = 1;
+    profile.sampled = process.sample_bytes != 1;
+    // Under a bound of its own memory it is not known that there was nothing to record.
+    if (!option_in(std::getenv("SEEP_OPTIONS"), "max_memory").empty()) {
+      profile.processes.front().observed = false;
+      profile.processes.front().not_observed_reason = "it recorded nothing, under the bound of max_memory";
+      profile.coverage.observed_processes = 0;
+      profile.coverage.unobserved_processes = 1;
+    }
+    return profile;
+  }
+
+  const RunArguments& arguments_;
   std::string program_;
   std::string library_;
   Forecast forecast_;
+  std::optional<Gating> gating_;
   uint64_t started_unix_ns_ = 0;
   uint64_t started_monotonic_ns_ = 0;
 };
@@ -250,8 +257,8 @@ class Run {
 }  // namespace
 
 int run_command(const std::vector<std::string>& words) {
-  Arguments arguments;
-  if (!parse(words, arguments)) return static_cast<int>(ExitCode::kFine);
+  RunArguments arguments;
+  if (!parse_run_arguments(words, arguments)) return static_cast<int>(ExitCode::kFine);
   return Run(arguments).go();
 }
 

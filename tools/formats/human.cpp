@@ -186,12 +186,6 @@ std::string right_aligned(std::string text, size_t width) {
   return std::string(width - std::min(width, columns(text)), ' ') + text;
 }
 
-std::string printable(std::string_view text) {
-  std::string shown;
-  for (const char c : text) shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
-  return shown;
-}
-
 std::string shell_quoted(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=@%+";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;

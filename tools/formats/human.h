@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "leaks/estimate.h"
+#include "text.h"
 
 namespace seep {
 
@@ -42,9 +43,6 @@ std::string shortened_path(const std::string& path, size_t width);
 size_t columns(std::string_view text);
 std::string padded(std::string text, size_t width);         // Spaces behind.
 std::string right_aligned(std::string text, size_t width);  // Spaces in front.
-
-// Without control characters: names in a recording come from the observed program, and must not steer a terminal.
-std::string printable(std::string_view text);
 
 // As a shell would need it to be typed.
 std::string shell_quoted(const std::string& word);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/format.h"
+#include "seep.pb.h"
 
 namespace seep {
 
@@ -57,6 +58,9 @@ std::vector<std::string (*)(const ProcessSummary&)> unseen_by_scans(const Profil
 // A headline of figures, then the stack.
 void write_site(const TextReport& report, size_t index);
 
+// A line for each function of a stack, as far as the options want.
+void write_stack(const TextReport& report, const ShownStack& site);
+
 // Where blocks were freed that are not known, if there are any.
 void write_unknown_frees(const TextReport& report);
 
@@ -68,6 +72,13 @@ void write_processes(const TextReport& report);
 
 // What was not seen, or that everything was.
 void write_coverage(const TextReport& report);
+
+// Why a leak scan gave no verdict, in words.
+const char* why_failed(proto::Scan::Failure failure);
+
+// Of a profile with processes: "./server --port 80 and 2 more processes", and "pid 4711, exact, 17 ms, exited with 0".
+std::string who_ran(const Profile& profile);
+std::string how_it_ran(const Profile& profile);
 
 // How a process ended, in words: "exited with 0", "killed by SIGSEGV (segmentation fault)".
 std::string described_end(const ProcessSummary& process);

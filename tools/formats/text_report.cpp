@@ -60,15 +60,9 @@ std::string mode(const Profile& profile) {
 }
 
 void write_title(const TextReport& report) {
-  const Profile& profile = report.profile;
-  if (profile.processes.empty()) return;
-  const ProcessSummary& first = profile.processes.front();
-  std::string text = absl::StrFormat("%s%s%s", report.style.bold, command_line(first), report.style.plain);
-  if (profile.processes.size() > 1)
-    text += absl::StrFormat(" and %s", human_count(profile.processes.size() - 1, "more process"));
-  const std::string end = profile.processes.size() == 1 ? described_end(first) : described_end(first) + " (the first)";
-  absl::StrAppendFormat(&report.output, "%s\n%spid %d, %s%s, %s%s\n\n", text, report.style.dim, first.pid,
-                        mode(profile), human_duration(profile.duration_ns), end, report.style.plain);
+  if (report.profile.processes.empty()) return;
+  absl::StrAppendFormat(&report.output, "%s%s%s\n%s%s%s\n\n", report.style.bold, who_ran(report.profile),
+                        report.style.plain, report.style.dim, how_it_ran(report.profile), report.style.plain);
 }
 
 void write_nothing_live(const TextReport& report) {
@@ -285,6 +279,18 @@ size_t short_report_sites(const TextReport& report) {
 }
 
 }  // namespace
+
+std::string who_ran(const Profile& profile) {
+  const std::string text = command_line(profile.processes.front());
+  if (profile.processes.size() == 1) return text;
+  return text + " and " + human_count(profile.processes.size() - 1, "more process");
+}
+
+std::string how_it_ran(const Profile& profile) {
+  const ProcessSummary& first = profile.processes.front();
+  const std::string end = profile.processes.size() == 1 ? described_end(first) : described_end(first) + " (the first)";
+  return absl::StrFormat("pid %d, %s%s, %s", first.pid, mode(profile), human_duration(profile.duration_ns), end);
+}
 
 void write_text_report(const Profile& profile, const ReportOptions& options, std::string& output) {
   TextReport report{.profile = profile, .options = options, .style = Style(options.color), .output = output};

@@ -55,36 +55,6 @@ std::vector<Line> lines_of(const ShownStack& site, bool full) {
   return lines;
 }
 
-void write_stack(const TextReport& report, const ShownStack& site) {
-  const std::vector<Line> lines = lines_of(site, report.options.full);
-  const size_t limit = report.options.full           ? lines.size()
-                       : report.options.short_report ? kShortReportFrames
-                                                     : kFoldedFrames;
-  const bool gap = lines.size() > limit;
-  const size_t before_gap = gap ? limit - kFramesAfterGap : lines.size();
-  size_t width = 0;
-  const auto shown = [&](size_t index) { return index < before_gap || index + kFramesAfterGap >= lines.size(); };
-  for (size_t index = 0; index < lines.size(); ++index) {
-    if (shown(index)) width = std::max(width, columns(lines[index].function));
-  }
-  width = std::min(width, kFunctionColumns);
-  for (size_t index = 0; index < lines.size(); ++index) {
-    if (!shown(index)) {
-      if (index == before_gap) {
-        absl::StrAppendFormat(&report.output, "%*s%s... %s ...%s\n", kIndent, "", report.style.dim,
-                              human_count(lines.size() - limit, "more frame"), report.style.plain);
-      }
-      continue;
-    }
-    const Line& line = lines[index];
-    const std::string times = line.repeated > 1 ? absl::StrFormat("  (%d times)", line.repeated) : "";
-    absl::StrAppendFormat(&report.output, "%*s%s%s%s  %s%s%s%s\n", kIndent, "", index == 0 ? report.style.bold : "",
-                          padded(line.function, width), report.style.plain, report.style.dim, line.place,
-                          report.style.plain, times);
-  }
-  if (site.cut) absl::StrAppendFormat(&report.output, "%*s(the stack is cut here)\n", kIndent, "");
-}
-
 // "never freed", or how much of what it allocated has been.
 std::string freed_so_far(const Site& site) {
   const double all = site.activity.alloc.blocks.value();
@@ -181,6 +151,36 @@ void write_freed_from(const TextReport& report, const Site& site) {
 }
 
 }  // namespace
+
+void write_stack(const TextReport& report, const ShownStack& site) {
+  const std::vector<Line> lines = lines_of(site, report.options.full);
+  const size_t limit = report.options.full           ? lines.size()
+                       : report.options.short_report ? kShortReportFrames
+                                                     : kFoldedFrames;
+  const bool gap = lines.size() > limit;
+  const size_t before_gap = gap ? limit - kFramesAfterGap : lines.size();
+  size_t width = 0;
+  const auto shown = [&](size_t index) { return index < before_gap || index + kFramesAfterGap >= lines.size(); };
+  for (size_t index = 0; index < lines.size(); ++index) {
+    if (shown(index)) width = std::max(width, columns(lines[index].function));
+  }
+  width = std::min(width, kFunctionColumns);
+  for (size_t index = 0; index < lines.size(); ++index) {
+    if (!shown(index)) {
+      if (index == before_gap) {
+        absl::StrAppendFormat(&report.output, "%*s%s... %s ...%s\n", kIndent, "", report.style.dim,
+                              human_count(lines.size() - limit, "more frame"), report.style.plain);
+      }
+      continue;
+    }
+    const Line& line = lines[index];
+    const std::string times = line.repeated > 1 ? absl::StrFormat("  (%d times)", line.repeated) : "";
+    absl::StrAppendFormat(&report.output, "%*s%s%s%s  %s%s%s%s\n", kIndent, "", index == 0 ? report.style.bold : "",
+                          padded(line.function, width), report.style.plain, report.style.dim, line.place,
+                          report.style.plain, times);
+  }
+  if (site.cut) absl::StrAppendFormat(&report.output, "%*s(the stack is cut here)\n", kIndent, "");
+}
 
 void write_site(const TextReport& report, size_t index) {
   const Site& site = report.profile.sites[index];

@@ -193,17 +193,6 @@ void write_how_sure(const TextReport& report) {
   report.output += '\n';
 }
 
-const char* why_failed(proto::Scan::Failure failure) {
-  switch (failure) {
-    case proto::Scan::THREADS_RAN_ON: return "not all threads could be stopped";
-    case proto::Scan::OUT_OF_TIME: return "it took longer than it may (option scan_limit)";
-    case proto::Scan::NO_MEMORY: return "there was no memory for it";
-    case proto::Scan::NO_MAPS: return "/proc/self/maps could not be read";
-    case proto::Scan::COPY_DIED: return "the copy of the process that searched was killed";
-    default: return "for an unknown reason";
-  }
-}
-
 std::string failed(const ProcessSummary& process) {
   if (!process.failed_scan) return {};
   const proto::Scan& scan = *process.failed_scan;
@@ -258,6 +247,17 @@ std::string coarse(const ProcessSummary& process) {
 }
 
 }  // namespace
+
+const char* why_failed(proto::Scan::Failure failure) {
+  switch (failure) {
+    case proto::Scan::THREADS_RAN_ON: return "not all threads could be stopped";
+    case proto::Scan::OUT_OF_TIME: return "it took longer than it may (option scan_limit)";
+    case proto::Scan::NO_MEMORY: return "there was no memory for it";
+    case proto::Scan::NO_MAPS: return "/proc/self/maps could not be read";
+    case proto::Scan::COPY_DIED: return "the copy of the process that searched was killed";
+    default: return "for an unknown reason";
+  }
+}
 
 bool every_block_is_judged(const Profile& profile) {
   return std::all_of(profile.processes.begin(), profile.processes.end(), [](const ProcessSummary& process) {

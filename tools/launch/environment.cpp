@@ -37,6 +37,7 @@ std::string options_value(const PreloadPlan& plan, const char* existing) {
   add("sample", std::to_string(plan.sample_bytes));
   add("out", with_escaped_percents(plan.directory) + "/%e.%p.seep");
   if (!plan.interval.empty()) add("interval", plan.interval);
+  if (plan.scan_at_exit) add("scan", "exit");
   add("announce", plan.announce_file);
   return options;
 }

@@ -14,6 +14,7 @@ struct PreloadPlan {
   uint64_t sample_bytes = 1;
   std::string directory;      // Absolute; streams go there.
   std::string interval;       // As the user gave it; empty: the preload's default.
+  bool scan_at_exit = false;  // Whatever the options say: a gate judges by it.
   std::string announce_file;  // Absolute.
 };
 

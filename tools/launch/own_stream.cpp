@@ -113,7 +113,65 @@ std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, cons
   return last;
 }
 
+// The images of one process that are recorded.
+struct Images {
+  size_t loaded = 0;  // Not begun by fork.
+  uint64_t last_started_ns = 0;
+  std::unique_ptr<ProcessRecording> last;
+};
+
+std::map<pid_t, Images> recorded_images(const std::string& directory) {
+  std::map<pid_t, Images> images;
+  for (const std::string& path : streams_in(directory)) {
+    std::unique_ptr<ProcessRecording> process;
+    try {
+      std::vector<Error> problems;
+      process = load_stream(path, problems);
+    } catch (const Error&) {
+      continue;  // The report that follows will say so.
+    }
+    Images& known = images[static_cast<pid_t>(process->header().pid())];
+    if (process->header().parent_recording_id().empty()) ++known.loaded;
+    const uint64_t started_ns = process->header().started_monotonic_ns();
+    if (known.last != nullptr && started_ns < known.last_started_ns) continue;
+    known.last_started_ns = started_ns;
+    known.last = std::move(process);
+  }
+  return images;
+}
+
+bool ended_by_exec(const ProcessRecording& process) {
+  return process.end() && process.end()->how() == proto::End::EXEC &&
+         process.header().pid_namespace() == this_pid_namespace();
+}
+
 }  // namespace
+
+void write_stubs_of_unseen_successors(const std::string& directory, const std::map<pid_t, size_t>& announcements) {
+  for (const auto& [pid, images] : recorded_images(directory)) {
+    const auto announced = announcements.find(pid);
+    const size_t loaded = announced == announcements.end() ? 0 : announced->second;
+    if (!ended_by_exec(*images.last) || loaded > images.loaded) continue;
+    const proto::Header& before = images.last->header();
+    proto::NotObserved not_observed;
+    not_observed.set_reason(proto::NotObserved::NOT_LOADED);
+    not_observed.set_detail("it replaced " + before.executable() + " by exec");
+    StreamWriter stream;
+    proto::Message header =
+        header_of({.pid = pid,
+                   .executable = "(executed by " + before.executable() + ")",
+                   .sample_bytes = before.sample_bytes(),
+                   .started_unix_ns = before.started_unix_ns() + images.last->end()->time_ns(),
+                   .started_monotonic_ns = images.last_started_ns + images.last->end()->time_ns() + 1,
+                   .not_observed = not_observed});
+    header.mutable_header()->set_parent_pid(before.parent_pid());
+    header.mutable_header()->set_process_start_ticks(before.process_start_ticks());
+    stream.write(header);
+    const std::string path = directory + "/executed." + std::to_string(pid) + ".seep";
+    write_and_close(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), path,
+                    stream.bytes());
+  }
+}
 
 uint64_t clock_ns(clockid_t clock) {
   timespec now;

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ struct ProcessKey {
 // observed is returned.
 std::optional<proto::NotObserved> finish_stream(const std::string& directory, const ProcessKey& process,
                                                 const ChildEnd& end);
+
+// Programs that replaced others by exec, and into which libseep.so was not loaded: each gets a stub, so that it is told
+// as not observed. `announcements`: how many images of each process were loaded with it; one that was may have recorded
+// nothing.
+void write_stubs_of_unseen_successors(const std::string& directory, const std::map<pid_t, size_t>& announcements);
 
 uint64_t clock_ns(clockid_t clock);
 

@@ -12,7 +12,9 @@
 #include <fstream>
 
 #include "error.h"
+#include "recording/process_liveness.h"
 #include "recording/recording.h"
+#include "recording/region_search.h"
 
 namespace seep {
 namespace {
@@ -21,19 +23,41 @@ namespace fs = std::filesystem;
 
 }  // namespace
 
-RecordingDirectory::RecordingDirectory(const std::string& path, bool replace) : given_path_(path) {
-  std::error_code failed;
-  path_ = fs::absolute(path, failed).lexically_normal().string();
-  if (failed || path.empty()) throw Error(ExitCode::kUsage, path, "is no directory to record into");
-  if (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  make();
+RecordingDirectory::RecordingDirectory(const std::string& path, Use use, const std::string& region_place) {
+  set_path(path);
+  if (use == Use::kNewName) {
+    make_new();
+  } else {
+    make(false);
+  }
   try {
-    check_streams(replace);
+    check_streams(use == Use::kReplace);
+    check_left_regions(use == Use::kReplace, region_place);
     make_announce_file();
   } catch (...) {
     remove_if_made();
     throw;
   }
+}
+
+void RecordingDirectory::set_path(const std::string& path) {
+  std::error_code failed;
+  given_path_ = path;
+  path_ = fs::absolute(path, failed).lexically_normal().string();
+  if (failed || path.empty()) throw Error(ExitCode::kUsage, path, "is no directory to record into");
+  if (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+}
+
+// A pid comes again, and beside the recordings of containers that share this directory.
+void RecordingDirectory::make_new() {
+  constexpr int kMostNames = 10'000;
+  const std::string name = given_path_;
+  for (int number = 2; number < kMostNames; ++number) {
+    make(true);
+    if (made_) return;
+    set_path(name + "." + std::to_string(number));
+  }
+  throw Error(ExitCode::kUsage, name, "cannot record there: so many recordings have this name (-o DIR chooses)");
 }
 
 RecordingDirectory::~RecordingDirectory() {
@@ -43,7 +67,7 @@ RecordingDirectory::~RecordingDirectory() {
 }
 
 // Readable by its owner alone, as the streams in it are.
-void RecordingDirectory::make() {
+void RecordingDirectory::make(bool must_be_new) {
   std::error_code failed;
   const fs::path parent = fs::path(path_).parent_path();
   if (!fs::exists(parent, failed)) fs::create_directories(parent, failed);
@@ -52,7 +76,7 @@ void RecordingDirectory::make() {
     return;
   }
   const int cause = errno;
-  if (cause == EEXIST && fs::is_directory(path_, failed)) return;
+  if (cause == EEXIST && (must_be_new || fs::is_directory(path_, failed))) return;
   const char* reason = cause == EEXIST ? "is not a directory" : std::strerror(cause);
   throw Error(ExitCode::kUsage, given_path_, std::string("cannot record there: ") + reason + " (-o DIR chooses)");
 }
@@ -68,6 +92,19 @@ void RecordingDirectory::check_streams(bool replace) const {
   }
 }
 
+// Folded into the new recording, they would be processes of it. One that lives is left alone.
+void RecordingDirectory::check_left_regions(bool replace, const std::string& region_place) const {
+  LivenessJudge judge;
+  for (const RegionFacts& region : regions_of(path_, region_place)) {
+    if (judge.judge(region) != Liveness::kDead) continue;
+    if (!replace && !made_) {
+      throw Error(ExitCode::kUsage, given_path_,
+                  "was recorded into by processes that died: seep report shows what they left (--force replaces it)");
+    }
+    unlink(region.path.c_str());
+  }
+}
+
 // Also proves that the directory can be written.
 void RecordingDirectory::make_announce_file() {
   announce_file_ = path_ + "/.announced." + std::to_string(getpid());
@@ -78,18 +115,23 @@ void RecordingDirectory::make_announce_file() {
   close(fd);
 }
 
-bool RecordingDirectory::announced(pid_t pid) const {
+std::map<pid_t, size_t> RecordingDirectory::announcements() const {
+  std::map<pid_t, size_t> images;
   std::ifstream file(announce_file_);
-  for (pid_t each; file >> each;) {
-    if (each == pid) return true;
-  }
-  return false;
+  for (pid_t each; file >> each;) ++images[each];
+  return images;
 }
 
 void RecordingDirectory::remove_announce_file() const { unlink(announce_file_.c_str()); }
 
 void RecordingDirectory::remove_if_made() const {
   if (made_) rmdir(path_.c_str());
+}
+
+void RecordingDirectory::remove_streams_if_made() const {
+  if (!made_) return;
+  for (const std::string& stream : streams_in(path_)) unlink(stream.c_str());
+  remove_if_made();
 }
 
 }  // namespace seep

@@ -4,29 +4,35 @@
 
 #include <algorithm>
 #include <boost/math/distributions/gamma.hpp>
+#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 
 namespace seep {
 namespace {
 
-constexpr double kTail = 0.025;  // On each side of a 95 % interval.
-// Upper end for no event seen, on the same tail: -ln(0.025) events.
-constexpr double kUnseenEvents = 3.6888794541139363;
 // From this shape on the gamma distribution is normal for all purposes, and its quantiles are slow and inexact.
 constexpr double kNormalShape = 1e7;
-constexpr double kNormalQuantile = 1.959963984540054;
+
+// What is left out on each side of an interval.
+double tail_of(double confidence) { return (1 - confidence) / 2; }
+
+// Upper end for no event seen: so many events would not be missed.
+double unseen_events(double tail) { return -std::log(tail); }
 
 // The quantile of the gamma distribution with a mean and a variance.
-double gamma_quantile(double mean, double variance, bool upper) {
+double gamma_quantile(double mean, double variance, double tail, bool upper) {
   if (mean <= 0 || variance <= 0) return std::max(mean, 0.0);
   const double shape = mean * mean / variance;
   const double scale = variance / mean;
-  if (shape > kNormalShape) return mean + (upper ? kNormalQuantile : -kNormalQuantile) * std::sqrt(variance);
+  if (shape > kNormalShape) {
+    const double quantile = boost::math::quantile(boost::math::normal_distribution<double>(), tail);
+    return mean + (upper ? -quantile : quantile) * std::sqrt(variance);
+  }
   // Nearly all of the distribution is at zero, and the quantile is smaller than a double can hold.
-  if (shape < (upper ? 1e-3 : 1e-2)) return 0;
+  if (shape < (upper ? tail / 25 : 1e-2)) return 0;
   const boost::math::gamma_distribution<double> distribution(shape, scale);
-  return upper ? boost::math::quantile(boost::math::complement(distribution, kTail))
-               : boost::math::quantile(distribution, kTail);
+  return upper ? boost::math::quantile(boost::math::complement(distribution, tail))
+               : boost::math::quantile(distribution, tail);
 }
 
 uint64_t difference(uint64_t all, uint64_t part) { return all - std::min(all, part); }
@@ -70,21 +76,14 @@ BlocksAndBytes live(const CounterSums& sums, bool exact) {
   return sampled(live_blocks(sums), live_bytes(sums), sums.live);
 }
 
-// What one sample would stand for, of blocks as those of which there are samples, if none of some of them is there: of
-// N blocks of probability p none is sampled with probability (1-p)^N, so 1 / -ln(1-p) of them are as one event.
-double unseen_weight(const Measure& measure) {
-  if (measure.samples == 0 || measure.proven <= 0 || measure.variance <= 0) return 0;
-  const double samples = static_cast<double>(measure.samples);
-  const double block = measure.proven / samples;
-  const double spread = measure.variance / (samples * block * block);  // (1-p) / p^2
-  const double p = 2 / (1 + std::sqrt(1 + 4 * spread));
-  return block / -std::log1p(-p);
+Interval interval_or_point(const Measure& measure, double confidence) {
+  return measure.interval(confidence).value_or(Interval{measure.value(), measure.value()});
 }
 
 // Of `gained` minus `lost` around a value.
-Interval difference(const Measure& gained, const Measure& lost, double value) {
-  const Interval gain = *gained.interval();
-  const Interval loss = *lost.interval();
+Interval difference(const Measure& gained, const Measure& lost, double value, double confidence) {
+  const Interval gain = interval_or_point(gained, confidence);
+  const Interval loss = interval_or_point(lost, confidence);
   const double samples = static_cast<double>(std::max<uint64_t>(gained.samples + lost.samples, 1));
   const double half_block = (gained.proven + lost.proven) / samples / 2;
   const auto reach = [half_block](double one, double other) {
@@ -95,23 +94,36 @@ Interval difference(const Measure& gained, const Measure& lost, double value) {
           value + reach(gain.high - gained.value(), lost.value() - loss.low)};
 }
 
-Change change(const Measure& allocated, const Measure& freed, const Measure& before, const Measure& after) {
+Change change(const Measure& allocated, const Measure& freed, const Measure& before, const Measure& after,
+              double confidence) {
   Change change{.value = after.value() - before.value()};
   if (!after.sampled) return change;
   const bool few_new = allocated.variance + freed.variance <= after.variance + before.variance;
-  change.interval = few_new ? difference(allocated, freed, change.value) : difference(after, before, change.value);
+  change.interval = few_new ? difference(allocated, freed, change.value, confidence)
+                            : difference(after, before, change.value, confidence);
   return change;
 }
 
 }  // namespace
 
+// Of N blocks of probability p none is sampled with probability (1-p)^N, so 1 / -ln(1-p) of them are as one event.
+double unseen_weight(const Measure& measure) {
+  if (measure.samples == 0 || measure.proven <= 0 || measure.variance <= 0) return 0;
+  const double samples = static_cast<double>(measure.samples);
+  const double block = measure.proven / samples;
+  const double spread = measure.variance / (samples * block * block);  // (1-p) / p^2
+  const double p = 2 / (1 + std::sqrt(1 + 4 * spread));
+  return block / -std::log1p(-p);
+}
+
 double Measure::value_of_samples() const { return std::max(estimate, proven); }
 
 double Measure::value() const { return exact + value_of_samples(); }
 
-std::optional<Interval> Measure::interval() const {
+std::optional<Interval> Measure::interval(double confidence) const {
   if (!sampled) return std::nullopt;
-  if (samples == 0) return Interval{exact, exact + kUnseenEvents * unseen_weight};
+  const double tail = tail_of(confidence);
+  if (samples == 0) return Interval{exact, exact + unseen_events(tail) * unseen_weight};
   const double seen = exact + proven;
   const double unseen = estimate - proven;
   if (unseen <= 0 || variance <= 0) return Interval{exact + value_of_samples(), exact + value_of_samples()};
@@ -119,9 +131,9 @@ std::optional<Interval> Measure::interval() const {
   const double one_more = 1 + 1 / static_cast<double>(samples);
   const double weight = variance / unseen;  // Of one unseen block.
   const double unseen_blocks = unseen * one_more / weight;
-  const double low = gamma_quantile(unseen, variance, false) - block;
+  const double low = gamma_quantile(unseen, variance, tail, false) - block;
   const double high =
-      gamma_quantile(unseen * one_more, variance * one_more, true) + std::min(1.0, unseen_blocks / kTail) * block;
+      gamma_quantile(unseen * one_more, variance * one_more, tail, true) + std::min(1.0, unseen_blocks / tail) * block;
   return Interval{seen + std::clamp(low, 0.0, unseen), seen + std::max(high, unseen)};
 }
 
@@ -197,9 +209,19 @@ Growth growth_of(const CounterSums& before, const CounterSums& after, bool exact
   return growth;
 }
 
-Change Growth::blocks() const { return change(allocated.blocks, freed.blocks, before.blocks, after.blocks); }
+Change change_between(const Measure& before, const Measure& after, double confidence) {
+  Change change{.value = after.value() - before.value()};
+  if (before.sampled || after.sampled) change.interval = difference(after, before, change.value, confidence);
+  return change;
+}
 
-Change Growth::bytes() const { return change(allocated.bytes, freed.bytes, before.bytes, after.bytes); }
+Change Growth::blocks(double confidence) const {
+  return change(allocated.blocks, freed.blocks, before.blocks, after.blocks, confidence);
+}
+
+Change Growth::bytes(double confidence) const {
+  return change(allocated.bytes, freed.bytes, before.bytes, after.bytes, confidence);
+}
 
 Growth& Growth::operator+=(const Growth& other) {
   allocated += other.allocated;

@@ -35,6 +35,9 @@
 
 namespace seep {
 
+// Of the intervals that reports show.
+constexpr double kConfidence = 0.95;
+
 struct Interval {
   double low = 0;
   double high = 0;
@@ -52,14 +55,17 @@ struct Measure {
 
   // Never below what was proven.
   double value() const;
-  // At 95 %. Nothing for what is exact.
-  std::optional<Interval> interval() const;
+  // Nothing for what is exact. `confidence`: in (0, 1), the same on both sides.
+  std::optional<Interval> interval(double confidence = kConfidence) const;
 
   Measure& operator+=(const Measure& other);
 
  private:
   double value_of_samples() const;
 };
+
+// Of blocks as those that were sampled: what one sample of them stands for, if none is left. 0: there is no sample.
+double unseen_weight(const Measure& measure);
 
 struct BlocksAndBytes {
   Measure blocks;
@@ -93,8 +99,12 @@ BlocksAndBytes part_of_samples(const proto::TraceCounters& trace, uint64_t block
 // How much more (or less: then negative) was live at one moment than at an earlier one.
 struct Change {
   double value = 0;
-  std::optional<Interval> interval;  // At 95 %. Nothing for what is exact.
+  std::optional<Interval> interval;  // Nothing for what is exact.
 };
+
+// How much more there is in one recording than in another, each of which may be exact or sampled. What one of them has
+// no sample of wants an `unseen_weight` there: seen nowhere is not proved to be nowhere.
+Change change_between(const Measure& before, const Measure& after, double confidence = kConfidence);
 
 // What happened between two moments, as far as it adds up: allocated - freed = after - before.
 struct Growth {
@@ -103,8 +113,8 @@ struct Growth {
   BlocksAndBytes before;  // Live at the first moment,
   BlocksAndBytes after;   // and at the second.
 
-  Change blocks() const;
-  Change bytes() const;
+  Change blocks(double confidence = kConfidence) const;
+  Change bytes(double confidence = kConfidence) const;
 
   Growth& operator+=(const Growth& other);
 };

@@ -48,14 +48,20 @@ bool is_entry_point(const Frame& frame) {
   return !frame.named && module_base_name(frame.module).starts_with("ld-");
 }
 
-uint64_t fingerprint_of(const Stack& stack) {
+Stack telling_frames(const Stack& stack) {
   const size_t begin = runtime_frame_count(stack);
   const size_t end = stack.size() - starting_frame_count(stack);
-  StableHash hash;
-  for (size_t index = end; index-- > begin;) {
-    if (index + 1 < end && stack[index]->identity == stack[index + 1]->identity) continue;
-    hash.add(stack[index]->identity);
+  Stack telling;
+  for (size_t index = begin; index < end; ++index) {
+    if (telling.empty() || telling.back()->identity != stack[index]->identity) telling.push_back(stack[index]);
   }
+  return telling;
+}
+
+uint64_t fingerprint_of(const Stack& stack) {
+  StableHash hash;
+  const Stack telling = telling_frames(stack);
+  for (size_t index = telling.size(); index-- > 0;) hash.add(telling[index]->identity);
   return hash.value();
 }
 

@@ -38,6 +38,9 @@ size_t starting_frame_count(const Stack& stack);
 // Whether nothing can have called the frame: the first code of a process.
 bool is_entry_point(const Frame& frame);
 
+// The frames that tell the stack from others, innermost first: what its fingerprint is made of.
+Stack telling_frames(const Stack& stack);
+
 uint64_t fingerprint_of(const Stack& stack);
 
 // Whether a function of this module (a path) starts programs or threads, where it is at the outer end of a stack: the C

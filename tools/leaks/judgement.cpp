@@ -4,6 +4,17 @@
 
 namespace seep {
 
+const char* word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kDefinite: return "definite";
+    case Verdict::kIndirect: return "indirect";
+    case Verdict::kPossible: return "possible";
+    case Verdict::kReachable: return "reachable";
+    case Verdict::kLive: break;
+  }
+  return "live";
+}
+
 Verdict Judgement::worst() const {
   if (definite.blocks.value() > 0) return Verdict::kDefinite;
   if (indirect.blocks.value() > 0) return Verdict::kIndirect;

@@ -13,6 +13,8 @@ namespace seep {
 // Valgrind's and LeakSanitizer's words for what a scan found out, and `live` where there was none. The worst is last.
 enum class Verdict { kLive, kReachable, kPossible, kIndirect, kDefinite };
 
+const char* word(Verdict verdict);  // "definite"
+
 struct Judgement {
   BlocksAndBytes definite;
   BlocksAndBytes indirect;

@@ -45,6 +45,7 @@ struct Site : ShownStack {
   Activity activity;
   Judgement judgement;                  // Of the blocks of processes in which a leak scan ran.
   BlocksAndBytes leaked;                // Definite blocks and what they hold,
+  BlocksAndBytes leaked_roots;          // the definite ones alone,
   BlocksAndBytes suppressed;            // and those that the program itself wants to hear nothing about,
   std::string suppressed_by;            // as this pattern says; empty: there are none.
   std::optional<FreedFrom> freed_from;  // Where some blocks are definite and others were freed.

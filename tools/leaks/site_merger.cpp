@@ -189,8 +189,13 @@ void SiteMerger::add_leaked(Site& site, const TraceOf& judged, const Judgement& 
   const std::string& text = judged.process->scan()->default_suppressions();
   const std::string* pattern = nullptr;
   if (!text.empty()) pattern = suppressions_.try_emplace(text, text).first->second.match(stack_of(judged));
-  (pattern == nullptr ? site.leaked : site.suppressed) += judgement.lost();
-  if (pattern != nullptr && site.suppressed_by.empty()) site.suppressed_by = *pattern;
+  if (pattern == nullptr) {
+    site.leaked += judgement.lost();
+    site.leaked_roots += judgement.definite;
+    return;
+  }
+  site.suppressed += judgement.lost();
+  if (site.suppressed_by.empty()) site.suppressed_by = *pattern;
 }
 
 // Of equal fingerprints the first is shown: they differ in lines, if in anything.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Leaks that somebody knows of and does not want to hear about, in LeakSanitizer's format: a line each, `leak:PATTERN`.
-// A pattern matches a stack of which it matches the function, source file or module of any frame: anywhere in the name,
-// unless `^` ties it to its begin or `$` to its end; `*` stands for any characters. Lines that are empty or begin with
-// `#` say nothing. One thread.
+// A pattern (name_pattern.h) matches a stack of which it matches the function, source file or module of any frame.
+// Lines that are empty or begin with `#` say nothing. One thread.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "leaks/fingerprint.h"
+#include "leaks/name_pattern.h"
 
 namespace seep {
 
@@ -32,25 +32,12 @@ class Suppressions {
   size_t unknown_lines() const { return unknown_lines_; }
 
  private:
-  class Pattern {
-   public:
-    explicit Pattern(std::string_view text);
-    bool matches(std::string_view name) const;
-    const std::string& text() const { return text_; }
-
-   private:
-    std::string text_;
-    std::vector<std::string> pieces_;  // What stands between the `*`, in this order; never empty ones.
-    bool at_begin_ = false;            // The first piece begins the name,
-    bool at_end_ = false;              // and the last one ends it.
-  };
-
   static constexpr size_t kNone = std::numeric_limits<size_t>::max();
 
   void add_line(std::string_view line);
   size_t first_match(const Frame& frame) const;
 
-  std::vector<Pattern> patterns_;
+  std::vector<NamePattern> patterns_;
   absl::flat_hash_map<const Frame*, size_t> first_match_;  // An index, or none.
   size_t unknown_lines_ = 0;
 };

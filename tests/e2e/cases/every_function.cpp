@@ -31,10 +31,10 @@ void keep(void* block, const char* function, size_t size_bytes) {
 }
 
 // A function of its own for each call, so that each has a site of its own.
-#define LEAK(name, size_bytes, expression)                 \
-  __attribute__((noinline)) void leak_##name() {           \
-    keep(expression, "leak_" #name, size_bytes);           \
-    escaped[0] = nullptr;                                  \
+#define LEAK(name, size_bytes, expression)       \
+  __attribute__((noinline)) void leak_##name() { \
+    keep(expression, "leak_" #name, size_bytes); \
+    escaped[0] = nullptr;                        \
   }
 
 void* posix_memalign_block(size_t alignment, size_t size_bytes) {
@@ -68,13 +68,13 @@ void free_each_way() {
   block = realloc(realloc(nullptr, 10), 5000), free(block);
   block = memalign(64, 50), free(block);
   block = operator new(50), operator delete(block);
-  block = operator new(50), operator delete(block, size_t{50});
+  block = operator new(50), operator delete (block, size_t{50});
   block = operator new[](50), operator delete[](block);
   block = operator new[](50), operator delete[](block, size_t{50});
   block = operator new(50, std::nothrow), operator delete(block, std::nothrow);
   block = operator new[](50, std::nothrow), operator delete[](block, std::nothrow);
   block = operator new(50, kAlignment), operator delete(block, kAlignment);
-  block = operator new(50, kAlignment), operator delete(block, size_t{50}, kAlignment);
+  block = operator new(50, kAlignment), operator delete (block, size_t{50}, kAlignment);
   block = operator new[](50, kAlignment), operator delete[](block, kAlignment);
   block = operator new[](50, kAlignment), operator delete[](block, size_t{50}, kAlignment);
   block = operator new(50, kAlignment, std::nothrow), operator delete(block, kAlignment, std::nothrow);

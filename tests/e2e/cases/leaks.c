@@ -10,6 +10,8 @@
 //     drop     frees all messages that were lost: a program that was wrong to be called leaking.
 //     kill     ends by SIGKILL.
 //     exec     replaces itself by /bin/true.
+//     _exit, quick_exit
+//              ends so, with 0.
 //
 // All memory is cleared: what freed blocks have left in it are pointers, too.
 //
@@ -101,6 +103,8 @@ static void act(const char* what) {
   }
   if (strcmp(what, "drop") == 0) drop_messages();
   if (strcmp(what, "kill") == 0) raise(SIGKILL);
+  if (strcmp(what, "_exit") == 0) _exit(0);
+  if (strcmp(what, "quick_exit") == 0) quick_exit(0);
   if (strcmp(what, "exec") == 0) execl("/bin/true", "true", (char*)NULL);
 }
 

@@ -150,14 +150,14 @@ TEST(RecordingDirectory, IsPrivateAndGoneUnlessKept) {
   const TemporaryDirectory parent;
   const std::string path = parent.path("made");
   {
-    RecordingDirectory directory(path, false);
+    RecordingDirectory directory(path, RecordingDirectory::Use::kAsNamed);
     struct stat status;
     ASSERT_EQ(stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0700u);
   }
   EXPECT_FALSE(std::filesystem::exists(path));
   {
-    RecordingDirectory directory(path, false);
+    RecordingDirectory directory(path, RecordingDirectory::Use::kAsNamed);
     directory.keep();
     directory.remove_announce_file();
   }
@@ -166,7 +166,7 @@ TEST(RecordingDirectory, IsPrivateAndGoneUnlessKept) {
 
 TEST(RecordingDirectory, KnowsWhoAnnouncedItself) {
   const TemporaryDirectory parent;
-  const RecordingDirectory directory(parent.path("made"), false);
+  const RecordingDirectory directory(parent.path("made"), RecordingDirectory::Use::kAsNamed);
   std::ofstream(directory.announce_file(), std::ios::app) << "12\n4242\n";
   EXPECT_TRUE(directory.announced(4242));
   EXPECT_TRUE(directory.announced(12));
@@ -177,9 +177,9 @@ TEST(RecordingDirectory, ReplacesARecordingOnlyWhenForcedAndNothingElse) {
   const TemporaryDirectory parent;
   parent.write("old.seep", "old");
   parent.write("notes.txt", "kept");
-  EXPECT_THROW(RecordingDirectory(parent.path(), false), Error);
+  EXPECT_THROW(RecordingDirectory(parent.path(), RecordingDirectory::Use::kAsNamed), Error);
   EXPECT_TRUE(std::filesystem::exists(parent.path("old.seep")));
-  { RecordingDirectory directory(parent.path(), true); }
+  { RecordingDirectory directory(parent.path(), RecordingDirectory::Use::kReplace); }
   EXPECT_FALSE(std::filesystem::exists(parent.path("old.seep")));
   EXPECT_TRUE(std::filesystem::exists(parent.path("notes.txt")));
 }
@@ -187,7 +187,7 @@ TEST(RecordingDirectory, ReplacesARecordingOnlyWhenForcedAndNothingElse) {
 TEST(RecordingDirectory, RefusesWhatCannotBeWritten) {
   for (const char* path : {"/dev/null/recording", "/proc/recording", "/dev/null", ""}) {
     try {
-      RecordingDirectory directory(path, false);
+      RecordingDirectory directory(path, RecordingDirectory::Use::kAsNamed);
       ADD_FAILURE() << path;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::kUsage) << path;
