@@ -51,7 +51,10 @@ class Install(SeepTest):
         files = sorted(str(path.relative_to(self.prefix)) for path in self.prefix.rglob("*") if path.is_file())
         self.assertIn("bin/seep", files)
         self.assertIn("lib/seep/libseep.so", files)
-        self.assertFalse([name for name in files if "gtest" in name or "e2e" in name or name.endswith(".a")], files)
+        self.assertEqual([name for name in files if name.startswith("include/")],
+                         ["include/seep/gtest.h", "include/seep/seep.h"])
+        others = [name for name in files if not name.startswith("include/")]
+        self.assertFalse([name for name in others if "gtest" in name or "e2e" in name or name.endswith(".a")], files)
 
     def test_without_its_library_it_says_so(self):
         (self.prefix / "lib/seep/libseep.so").unlink()
