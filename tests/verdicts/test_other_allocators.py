@@ -11,6 +11,10 @@ PROGRAMS = ("structures/shapes", "structures/chains", "structures/old_strings", 
             "misses/ended_threads", "misses/freed_memory", "misses/neighbours", "false_alarms/large_blocks",
             "false_alarms/copied_memory", "false_alarms/moves", "false_alarms/hands_over")
 
+# While a thread is within realloc, what it has at hand may be the block's new place, and is searched for pointers. Of
+# another allocator than glibc's it may be the allocator's own record of a slab, which leads to the slab's first block.
+MAY_MISS = {"false_alarms/moves": 2}
+
 
 def loads(library):
     """The loader says of one that is not there that it is ignored, and goes on."""
@@ -26,7 +30,8 @@ class Allocators(verdicts.VerdictsTest):
         if not loads(library):
             self.skipTest(f"not run: {library} is not installed")
         for program in PROGRAMS:
-            self.check(program, ways=[verdicts.AT_EXIT], with_valgrind=False, preload=f"{verdicts.PRELOAD} {library}")
+            self.check(program, ways=[verdicts.AT_EXIT], with_valgrind=False, preload=f"{verdicts.PRELOAD} {library}",
+                       may_miss=MAY_MISS.get(program, 0))
 
     def test_jemalloc(self):
         self.check_all("libjemalloc.so.2")
