@@ -19,7 +19,7 @@ namespace {
 
 using namespace seep;
 
-constexpr size_t kMostRegionBytes = 4096;  // As in scripts/fuzz.
+constexpr size_t kMostRegionBytes = 8192;  // As in scripts/fuzz.
 
 void write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream file(path, std::ios::binary);
