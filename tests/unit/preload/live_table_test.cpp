@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "../sanitizers.h"
+
 namespace seep {
 namespace {
 
@@ -72,11 +74,8 @@ TEST_F(LiveTableTest, BehavesAsAMapWhileItGrowsAndShrinks) {
 
 // Bytes a block at a million live blocks, all tables together.
 TEST_F(LiveTableTest, TakesNoMoreThanStated) {
-#if defined(__SANITIZE_THREAD__)
-  constexpr uint64_t kBlocks = 125'000;  // An eighth: one thread does it all, and only slowly there.
-#else
-  constexpr uint64_t kBlocks = 1'000'000;
-#endif
+  constexpr uint64_t kBlocks =
+      kThreadSanitizer ? 125'000 : 1'000'000;  // One thread does it all, and only slowly there.
   for (uint64_t i = 0; i < kBlocks; ++i) {
     ASSERT_EQ(table.insert(0x500000000000 + i * 48, entry_of(32), entry), LiveTable::Insert::kDone);
   }

@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include "../sanitizers.h"
 #include "small_region.h"
 
 namespace seep {
@@ -81,7 +82,7 @@ TEST_F(RegionCheckTest, WhatIsNoRegionIsRefusedByName) {
 
 // Every word, set to values that lead astray. The encoder must come to an end on each.
 TEST_F(RegionCheckTest, AnyDamagedWordIsSurvived) {
-  for (size_t word = 0; word < bytes / 8; ++word) {
+  for (size_t word = 0; word < bytes / 8; word += kEveryCase) {
     for (const uint64_t value : {uint64_t{0}, ~uint64_t{0}, uint64_t{sizeof(RegionHeader) / 16}, uint64_t{bytes / 16},
                                  uint64_t{0x1234567812345678}}) {
       Copy made = copy();
@@ -93,7 +94,7 @@ TEST_F(RegionCheckTest, AnyDamagedWordIsSurvived) {
 
 TEST_F(RegionCheckTest, RandomBytesAreSurvived) {
   std::mt19937_64 random(9);
-  for (int round = 0; round < 20'000; ++round) {
+  for (unsigned round = 0; round < 20'000 / kEveryCase; ++round) {
     Copy made = copy();
     for (int i = 0; i < 8; ++i) made.get()[random() % bytes] = static_cast<char>(random());
     if (check_region(made.get(), bytes).usable) (void)blocks_in(made.get());
@@ -116,7 +117,7 @@ TEST_F(RegionCheckTest, AListThatLeadsBackIsCut) {
 TEST_F(SmallRegionTest, EveryFlippedByteLeavesTheTracesThatItIsNotOf) {
   ASSERT_EQ(whole.size(), size_t{kTraces});
   std::string copy = image();
-  for (size_t at = 0; at < bytes; ++at) {
+  for (size_t at = 0; at < bytes; at += kEveryCase) {
     for (const int flip : {0x01, 0x80, 0xFF}) {
       const char right = copy[at];
       copy[at] = static_cast<char>(right ^ flip);
@@ -135,7 +136,7 @@ TEST_F(SmallRegionTest, EveryFlippedByteLeavesTheTracesThatItIsNotOf) {
 
 TEST_F(SmallRegionTest, EveryTruncationKeepsTheTracesBeforeItAndNamesThatSomeAreMissing) {
   const std::string copy = image();
-  for (size_t length = 0; length <= bytes; ++length) {
+  for (size_t length = 0; length <= bytes; length += kEveryCase) {
     const auto [check, messages] = read(copy.substr(0, length));
     ASSERT_EQ(check.usable, length >= sizeof(RegionHeader)) << length;
     const Learned learned = learned_from(messages);

@@ -107,8 +107,8 @@ TEST(Gate, AllocationBudgetsAreOfTheRunOrOfACall) {
   EXPECT_EQ(outcome("max_bytes = 649999"), Outcome::kFailed);
   EXPECT_EQ(outcome("max_bytes = 650\nmax_blocks = 2\ncalls = 1000"), Outcome::kPassed);
   EXPECT_EQ(outcome("max_blocks = 1\ncalls = 1000"), Outcome::kFailed);
-  const GateVerdict verdict =
-      judged(maker, policy_of("[[allocation_budget]]\nfunction = \"^AsFlags$\"\nmax_bytes = 1\ncalls = 1000"));
+  const Policy policy = policy_of("[[allocation_budget]]\nfunction = \"^AsFlags$\"\nmax_bytes = 1\ncalls = 1000");
+  const GateVerdict verdict = judged(maker, policy);
   EXPECT_EQ(verdict.allocation_budgets[0].bytes(), 650);
   EXPECT_EQ(verdict.allocation_budgets[0].blocks(), 2);
   EXPECT_EQ(verdict.allocation_budgets[0].sites, 2u);

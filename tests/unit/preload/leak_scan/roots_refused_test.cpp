@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "../../sanitizers.h"
 #include "record/system_gate.h"
 #include "root_test.h"
 
@@ -67,11 +68,7 @@ TEST(RootsRefused, WithoutMemoryThereIsNone) {
   EXPECT_EQ(set.collect(RootRequest()), RootsResult::kNoMemory);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kHasShadow = true;  // 16 TiB, in which mincore looks for a page for many seconds.
-#else
-constexpr bool kHasShadow = false;
-#endif
+constexpr bool kHasShadow = kAddressSanitizer;  // 16 TiB, in which mincore looks for a page for many seconds.
 
 TEST(RootsRefused, WithoutTimeThereIsNone) {
   PrivateMemory memory;
