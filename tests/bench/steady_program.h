@@ -65,11 +65,12 @@ class SteadyProgram {
       const uint64_t size_bytes = 16 + random_() % 500;
       const Weight weight = sample_weight(size_bytes, 512 << 10);
       const Weight* counted = sampled_ ? &weight : nullptr;
-      count_allocation(table.shard(trace, 0), size_bytes, now_ns_, counted);
-      table.note_allocation(trace, now_ns_, thread_name_);
+      count_allocation(*table.shard(trace, 0), size_bytes, now_ns_, counted);
+      table.note_peak(trace, nullptr, size_bytes);
+      table.note_thread_name(trace, thread_name_);
       if (random_() % 1000 == 0) continue;  // It leaks.
       const uint64_t freed_ns = now_ns_ + random_() % (3 * kSecondNs);
-      count_free(table.shard(trace, 0), size_bytes, now_ns_, freed_ns, random_() % 2 != 0, counted);
+      count_free(*table.shard(trace, 0), size_bytes, now_ns_, freed_ns, random_() % 2 != 0, counted);
     }
   }
 
