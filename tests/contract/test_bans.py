@@ -85,6 +85,16 @@ class Bans(SeepTest):
             self.assertFalse([text for text in instructions if text.startswith(("lock", "xchg"))], hook)
             self.assertTrue([text for text in instructions if re.match(r"jmp\s+\*", text)], f"{hook} does not tail-jump")
 
+    def test_fast_paths_of_exact_mode_have_no_locked_instruction(self):
+        """What the compiler thinks unlikely, as the slow path, it has put elsewhere (.cold), or it is called."""
+        for hook in ("seep_malloc_from", "seep_calloc_from", "seep_free_from"):
+            code = lines_of("objdump", "-d", "--no-show-raw-insn", f"--disassemble={hook}", PRELOAD)
+            instructions = [line.split("\t", 1)[1] for line in code if re.match(r"\s+[0-9a-f]+:\t", line)]
+            self.assertGreater(len(instructions), 50, hook)
+            # xchg with memory is locked without saying so; between registers it is not.
+            locked = [text for text in instructions if text.startswith("lock") or re.match(r"xchg\s.*\(", text)]
+            self.assertFalse(locked, hook)
+
 
 class AtRunTime(SeepTest):
     """What the observed process must not notice."""

@@ -18,6 +18,11 @@
 // one entry is left. Such a word is on the page of the stack pointer, which is in use, or it is the next that the walk
 // would read.
 //
+// What was tried and was no faster, by the pairs and programs of scripts/bench: entries that hold all their words,
+// without shared segments (deep stacks push each other out); two entries to a bucket (one more line is touched, and
+// interpreters need more than two); telling callers apart by words that a walk by rows finds, in place of the words'
+// places (the walk costs what the cache is to save).
+//
 // A cache: nothing in it is needed. Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
 
