@@ -327,8 +327,8 @@ bool write_thread_names(MessageWriter& writer, EncoderScratch& scratch, Region r
   return true;
 }
 
-// Births are a third of what there is to say of a trace, and change little: they are left out between snapshots that may
-// be the last.
+// Births are a third of what there is to say of a trace, and change little: they are left out between snapshots that
+// may be the last.
 bool write_counters(MessageWriter& writer, Region region, Ref newest, bool everything, seep_proto_Snapshot& snapshot) {
   TraceTable table(region);
   const bool with_births = snapshot.kind != seep_proto_Snapshot_Kind_INTERVAL;

@@ -18,8 +18,8 @@
 namespace seep {
 
 struct FoldRequest {
-  // A directory of ours that the stream may be written into with our own rights, not the owner's: that of `seep run`, or
-  // of who reads the recording, whose program may have given up its privileges. Empty: none.
+  // A directory of ours that the stream may be written into with our own rights, not the owner's: that of `seep run`,
+  // or of who reads the recording, whose program may have given up its privileges. Empty: none.
   std::string own_directory;
   std::string only_into;                      // A stream, or the directory that it must be in; empty: wherever it is.
   bool damaged_too = false;                   // What can be read of a damaged one, too; the rest is lost then.

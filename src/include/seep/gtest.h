@@ -19,14 +19,15 @@
  *
  *     seep run --gate -- ./tests
  *
- * What is leaked is what a leak scan calls definite: no pointer leads to it. Caches, singletons and whatever else a test
- * leaves in reach are no leak, however they grow. What leaks once and never again (a library that loses a block when it
- * is used first) is for Options::warm_up, or, if the tests themselves are the warm-up, for Options::warm_up_iterations.
+ * What is leaked is what a leak scan calls definite: no pointer leads to it. Caches, singletons and whatever else a
+ * test leaves in reach are no leak, however they grow. What leaks once and never again (a library that loses a block
+ * when it is used first) is for Options::warm_up, or, if the tests themselves are the warm-up, for
+ * Options::warm_up_iterations.
  *
- * The scan comes after a test's fixture is gone: what TearDown frees is no leak. What a test hands to the next one by way
- * of SetUpTestSuite or a global variable is none, either. A leak counts where its last pointer goes: where that stays in
- * a register, or in freed memory that is handed out again, it may be told of a later test; so a message says which.
- * A death test's child is not looked at, nor a test that has failed or was skipped: it may have left early.
+ * The scan comes after a test's fixture is gone: what TearDown frees is no leak. What a test hands to the next one by
+ * way of SetUpTestSuite or a global variable is none, either. A leak counts where its last pointer goes: where that
+ * stays in a register, or in freed memory that is handed out again, it may be told of a later test; so a message says
+ * which. A death test's child is not looked at, nor a test that has failed or was skipped: it may have left early.
  */
 #ifndef SEEP_GTEST_H
 #define SEEP_GTEST_H
