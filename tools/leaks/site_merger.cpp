@@ -107,10 +107,8 @@ uint32_t SiteMerger::site_number(uint64_t fingerprint) {
   return known->second;
 }
 
-// What is shown for a stack without frames. Counters whose trace was never read have no first allocation either.
-const Frame& SiteMerger::stand_in(const TraceOf& trace) const {
-  return trace.trace->first_allocated_ns == 0 ? lost_ : none_;
-}
+// What is shown for a stack without frames.
+const Frame& SiteMerger::stand_in(const TraceOf& trace) const { return trace.trace->is_known ? none_ : lost_; }
 
 ProcessStacks::Traits SiteMerger::traits_of(const TraceOf& trace) const {
   if (trace.trace->innermost != FrameTree::kNoNode) return trace.stacks->traits(trace.trace->innermost);

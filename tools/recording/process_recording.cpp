@@ -135,6 +135,7 @@ void ProcessRecording::apply_traces(const proto::Traces& traces, uint64_t offset
       path.push_back(frames_.add(caller, {trace.modules(index), trace.offsets(index)}));
     }
     TraceRecord& record = traces_[trace.id()];
+    record.is_known = true;
     record.innermost = path.empty() ? FrameTree::kNoNode : path.back();
     record.cut = trace.cut();
     record.first_allocated_ns = trace.first_allocated_ns();

@@ -28,7 +28,8 @@ namespace seep {
 struct TraceRecord {
   explicit TraceRecord(proto::TraceCounters& latest) : counters(latest) {}
 
-  FrameTree::Node innermost = FrameTree::kNoNode;  // kNoNode: the message with its frames was lost.
+  FrameTree::Node innermost = FrameTree::kNoNode;  // kNoNode: it has no frames, or is not known.
+  bool is_known = false;                           // Else the message with its frames was lost.
   proto::Trace::Cut cut = proto::Trace::WHOLE;
   uint64_t first_allocated_ns = 0;
   proto::TraceCounters& counters;      // The recording's.

@@ -61,6 +61,19 @@ TEST(Profile, CountsOfLostStacksAreNotLost) {
   EXPECT_TRUE(contains(profile.sites[0].frames()[0]->function, "lost"));
 }
 
+TEST(Profile, StacksThatCouldNotBeWalkedAreNotCalledLost) {
+  Messages messages = small_recording();
+  for (proto::Trace& trace : *messages[2].mutable_traces()->mutable_traces()) {
+    trace.clear_modules();
+    trace.clear_offsets();
+    trace.clear_shared_outer_frames();
+    trace.set_first_allocated_ns(0);
+  }
+  const Profile profile = profile_of({messages});
+  ASSERT_EQ(profile.sites.size(), 1u);
+  EXPECT_EQ(profile.sites[0].frames()[0]->function, "[no stack]");
+}
+
 // Sites by the thousand, each a frame deeper than the one before: what is kept of their stacks is what was recorded,
 // and not the sum of their depths.
 TEST(Profile, KeepsStacksThatSitesShareOnce) {
