@@ -65,7 +65,7 @@ configure() {
 # How the fuzzers are built, with clang. Coverage is for C++: there are fixtures in C without any library.
 # No build type: to configure with one again would set the others back.
 fuzz_options=(-Doptimization=1 -Ddebug=false -Dfuzzers=true -Db_sanitize=address,undefined -Db_lundef=false
-              -Dcpp_args=-fsanitize=fuzzer-no-link,-gline-tables-only)
+              "-Dcpp_args=-fsanitize=fuzzer-no-link -gline-tables-only")
 
 # The system's own Python before any other: meson and nanopb's generator are Debian's and need it.
 export PATH="/usr/bin:$PATH"
