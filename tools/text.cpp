@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cleaning text, reading sizes.
+// Cleaning text, reading sizes, matching.
 #include "text.h"
 
 #include <algorithm>
 #include <charconv>
 #include <limits>
+
+#include "sequence_match.h"
 
 namespace seep {
 namespace {
@@ -27,6 +29,17 @@ size_t character_bytes(std::string_view text) {
   const bool too_large = first == 0xF4 && second >= 0x90;
   return overlong || surrogate || too_large ? 0 : size;
 }
+
+// A pattern as matches_sequence wants it.
+struct GlobElement {
+  bool any;
+  char letter;
+};
+struct GlobElements {
+  std::string_view pattern;
+  size_t size() const { return pattern.size(); }
+  GlobElement operator[](size_t index) const { return {pattern[index] == '*', pattern[index]}; }
+};
 
 }  // namespace
 
@@ -80,25 +93,11 @@ std::vector<TextLine> lines_of(std::string_view text) {
   return lines;
 }
 
-// Behind a `*` the rest is tried further and further on; only the last `*` needs to be gone back to.
 bool matches_glob(std::string_view text, std::string_view pattern) {
-  size_t at = 0, in_pattern = 0;
-  size_t behind_asterisk = 0, retry_at = 0;  // 0: there was none.
-  while (at < text.size()) {
-    if (in_pattern < pattern.size() && pattern[in_pattern] == '*') {
-      behind_asterisk = ++in_pattern;
-      retry_at = at;
-    } else if (in_pattern < pattern.size() && (pattern[in_pattern] == '?' || pattern[in_pattern] == text[at])) {
-      ++in_pattern;
-      ++at;
-    } else if (behind_asterisk != 0) {
-      in_pattern = behind_asterisk;
-      at = ++retry_at;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', in_pattern) == pattern.npos;
+  const GlobElements elements{pattern};
+  return matches_sequence(elements, text.size(), [text](const GlobElement& element, size_t place) {
+    return element.letter == '?' || element.letter == text[place];
+  });
 }
 
 }  // namespace seep

@@ -13,19 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "random_number.h"
+
 struct block {
   struct block* next;
 };
 
 static struct block* first;
-
-static uint64_t random_number(void) {
-  static uint64_t state = 1;
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
-}
 
 static void lay_heap(uint64_t blocks, uint64_t bytes, size_t least, size_t most) {
   for (uint64_t made_blocks = 0, made_bytes = 0; made_blocks < blocks && made_bytes < bytes; ++made_blocks) {

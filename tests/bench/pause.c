@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random_number.h"
+
 enum { kIdleNs = 200000000, kSleeping = 8, kRecent = 1 << 16, kLeastBytes = 16, kMostBytes = 1024 };
 
 struct block {
@@ -36,14 +38,6 @@ static uint64_t now_ns(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static uint64_t random_number(void) {
-  static uint64_t state = 1;
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
 }
 
 // Each block hangs from one of the last that were made before it, at random.

@@ -1,38 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx and redis under load, preloaded bare as in production: every request is answered as without seep, the server
 ends as it does without, and nothing is left of it."""
-import contextlib
 import hashlib
 import re
-import socket
 import urllib.request
 
 from software import EXACT, IS_ROOT, LONG, SoftwareTest, installed, main, wait_until
-import redis  # Beside tests/e2e/seep_test.py, which software finds.
+import nginx  # Beside tests/e2e/seep_test.py, which software finds.
+import redis
 
-NGINX_CONFIGURATION = """
-daemon off;
-pid {directory}/nginx.pid;
-error_log stderr error;
-worker_processes 2;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/temp1;
-  proxy_temp_path {directory}/temp2;
-  fastcgi_temp_path {directory}/temp3;
-  uwsgi_temp_path {directory}/temp4;
-  scgi_temp_path {directory}/temp5;
-  gzip on;
-  gzip_types text/plain;
-  server {{
-    listen 127.0.0.1:{port};
-    root {directory}/www;
-    default_type text/plain;
+LOCATIONS = """
     location /back/ {{ proxy_pass http://127.0.0.1:{port}/; }}
     location = /made {{ return 200 "made here\\n"; }}
-  }}
-}}
 """
 
 
@@ -49,10 +28,11 @@ class Nginx(SoftwareTest):
         (www / "text").write_text("".join(f"line {i}\n" for i in range(3000)))
         run.directory.chmod(0o755)
         (run.directory / "nginx.conf").write_text(
-            NGINX_CONFIGURATION.format(directory=run.directory, port=port))
+            nginx.CONFIGURATION.format(directory=run.directory, root=www, port=port, processes="worker_processes 2",
+                                       keepalive_requests=1000, locations=LOCATIONS.format(port=port)))
         server = run.popen(["nginx", "-p", run.directory, "-e", "stderr", "-c", run.directory / "nginx.conf"])
         try:
-            wait_until(lambda: server.poll() is not None or self.answers(port), "nginx answers")
+            wait_until(lambda: server.poll() is not None or nginx.answers(port), "nginx answers")
             if server.poll() is not None:
                 raise AssertionError(f"nginx did not start {run}: {server.communicate()}")
             result = action(server, f"http://127.0.0.1:{port}")
@@ -63,12 +43,6 @@ class Nginx(SoftwareTest):
                 server.kill()
                 server.communicate()
         return result, server.returncode, stdout, stderr
-
-    @staticmethod
-    def answers(port):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        return False
 
     def load(self, run, url, *options):
         """ab's counts; it fails where an answer differs in length from the first."""

@@ -2,7 +2,7 @@
 // Taking patterns apart, and matching stacks.
 #include "gate/stack_pattern.h"
 
-#include "gate/sequence_match.h"
+#include "sequence_match.h"
 #include "symbols/demangle.h"
 
 namespace seep {

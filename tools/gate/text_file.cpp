@@ -14,39 +14,13 @@
 #include <filesystem>
 
 #include "error.h"
+#include "file_descriptor.h"
 
 namespace seep {
 namespace {
 
 Error file_error(const std::string& path, const char* what) {
   return Error(ExitCode::kUsage, path, std::string(what) + ": " + std::strerror(errno));
-}
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  int fd() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, const std::string& text) {
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = write(fd, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    done += static_cast<size_t>(count);
-  }
-  return true;
 }
 
 // As a new file would have it.
@@ -66,12 +40,12 @@ std::string resolved(const std::string& path) {
 }  // namespace
 
 std::string read_text_file(const std::string& path) {
-  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) throw file_error(path, "cannot be read");
   std::string text;
   std::array<char, 1 << 16> buffer;
   while (true) {
-    const ssize_t count = read(file.fd(), buffer.data(), buffer.size());
+    const ssize_t count = read(file.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw file_error(path, "cannot be read");
     if (count == 0) return text;
@@ -83,9 +57,9 @@ std::string read_text_file(const std::string& path) {
 // Our own streams are not opened anew: where they are files, that would have another place in them.
 void append_to_text_file(const std::string& path, const std::string& text) {
   const int own = path == "/dev/stdout" ? STDOUT_FILENO : path == "/dev/stderr" ? STDERR_FILENO : -1;
-  const File file(own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 0)
-                           : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
-  if (!file.is_open() || !write_all(file.fd(), text)) throw file_error(path, "cannot be written");
+  const FileDescriptor file(own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 0)
+                                     : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
+  if (!file.is_open() || !write_all(file.get(), text)) throw file_error(path, "cannot be written");
 }
 
 void replace_text_file(const std::string& path, const std::string& text) {
@@ -94,11 +68,11 @@ void replace_text_file(const std::string& path, const std::string& text) {
   if (exists && (!S_ISREG(there.st_mode) || path.starts_with("/dev/"))) return append_to_text_file(path, text);
   const std::string target = exists ? resolved(path) : path;
   std::string temporary = target + ".XXXXXX";
-  const File file(mkostemp(temporary.data(), O_CLOEXEC));
+  const FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
   if (!file.is_open()) throw file_error(path, "cannot be written");
-  const bool written = write_all(file.fd(), text) &&
-                       fchmod(file.fd(), exists ? there.st_mode & 07777 : plain_mode()) == 0 && fsync(file.fd()) == 0 &&
-                       rename(temporary.c_str(), target.c_str()) == 0;
+  const bool written = write_all(file.get(), text) &&
+                       fchmod(file.get(), exists ? there.st_mode & 07777 : plain_mode()) == 0 &&
+                       fsync(file.get()) == 0 && rename(temporary.c_str(), target.c_str()) == 0;
   if (written) return;
   const Error error = file_error(path, "cannot be written");
   unlink(temporary.c_str());

@@ -22,8 +22,8 @@
 #include <charconv>
 #include <memory>
 
-#include "gate/sequence_match.h"
 #include "gate/suppression.h"
+#include "sequence_match.h"
 #include "symbols/demangle.h"
 #include "text.h"
 

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "file_descriptor.h"
 #include "launch/elf_facts.h"
 #include "recording/process_liveness.h"
 
@@ -32,16 +33,6 @@ bool read_all(int fd, void* into, size_t size) {
     size -= static_cast<size_t>(count);
   }
   return true;
-}
-
-void write_all(int fd, const std::string& bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;  // The child is gone: waiting for it will tell.
-    done += static_cast<size_t>(count);
-  }
 }
 
 // Strings over a pipe: a count, then each with its length. Both ends are the same program.
@@ -144,7 +135,7 @@ void Child::execute(const std::string& path, const std::vector<std::string>& com
   append_strings(request, {path});
   append_strings(request, command);
   append_strings(request, settings);
-  write_all(request_[1], request);
+  (void)write_all(request_[1], request);  // Where the child is gone, waiting for it will tell.
   close(request_[1]);
   request_[1] = -1;
   int cause = 0;

@@ -95,21 +95,29 @@ std::pair<uint64_t, uint64_t> order_of(const ProcessRecording& process) {
   return {process.header().started_monotonic_ns(), last_ns};
 }
 
-// The stream of the process's last image.
-std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, const ProcessKey& wanted) {
-  std::unique_ptr<ProcessRecording> last;
+// visit(its stream) for each process that is recorded there and can be read; of what cannot the report that follows
+// tells.
+template <typename Visit>
+void each_stream(const std::string& directory, Visit visit) {
   for (const std::string& path : streams_in(directory)) {
     std::unique_ptr<ProcessRecording> process;
     try {
       std::vector<Error> problems;
       process = load_stream(path, problems);
     } catch (const Error&) {
-      continue;  // The report that follows will say so.
+      continue;
     }
-    const proto::Header& header = process->header();
-    if (!is_of(header, wanted)) continue;
-    if (last == nullptr || order_of(*process) > order_of(*last)) last = std::move(process);
+    visit(std::move(process));
   }
+}
+
+// The stream of the process's last image.
+std::unique_ptr<ProcessRecording> last_stream(const std::string& directory, const ProcessKey& wanted) {
+  std::unique_ptr<ProcessRecording> last;
+  each_stream(directory, [&](std::unique_ptr<ProcessRecording> process) {
+    if (!is_of(process->header(), wanted)) return;
+    if (last == nullptr || order_of(*process) > order_of(*last)) last = std::move(process);
+  });
   return last;
 }
 
@@ -122,21 +130,14 @@ struct Images {
 
 std::map<pid_t, Images> recorded_images(const std::string& directory) {
   std::map<pid_t, Images> images;
-  for (const std::string& path : streams_in(directory)) {
-    std::unique_ptr<ProcessRecording> process;
-    try {
-      std::vector<Error> problems;
-      process = load_stream(path, problems);
-    } catch (const Error&) {
-      continue;  // The report that follows will say so.
-    }
+  each_stream(directory, [&](std::unique_ptr<ProcessRecording> process) {
     Images& known = images[static_cast<pid_t>(process->header().pid())];
     if (process->header().parent_recording_id().empty()) ++known.loaded;
     const uint64_t started_ns = process->header().started_monotonic_ns();
-    if (known.last != nullptr && started_ns < known.last_started_ns) continue;
+    if (known.last != nullptr && started_ns < known.last_started_ns) return;
     known.last_started_ns = started_ns;
     known.last = std::move(process);
-  }
+  });
   return images;
 }
 

@@ -2,12 +2,11 @@
 // Framing on the way out.
 #include "recording/stream_writer.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 
 #include "error.h"
+#include "file_descriptor.h"
 #include "record/crc32c.h"
 #include "recording/framing.h"
 
@@ -36,13 +35,8 @@ std::string encode_message(proto::Message message, uint64_t sequence) {
 }
 
 void append_to_file(int fd, const std::string& path, const std::string& bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count = write(fd, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw Error(ExitCode::kUnreadable, path, std::string("cannot be written: ") + std::strerror(errno));
-    done += static_cast<size_t>(count);
-  }
+  if (write_all(fd, bytes)) return;
+  throw Error(ExitCode::kUnreadable, path, std::string("cannot be written: ") + std::strerror(errno));
 }
 
 }  // namespace seep

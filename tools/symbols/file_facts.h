@@ -6,23 +6,9 @@
 #include <cstdint>
 #include <string>
 
+#include "file_descriptor.h"
+
 namespace seep {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor();
-
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-  // Somebody else's from now on.
-  int release();
-
- private:
-  int fd_;
-};
 
 // For reading. Not open where there is none or it may not be read, and errno says why. Nothing waits: not for a pipe
 // in a file's place either.

@@ -54,16 +54,6 @@ std::optional<std::string> content_of(int fd, size_t bytes) {
   return content;
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
-
 // Such that no other thread of any process has it.
 std::string unfinished_name() {
   static std::atomic<unsigned> number{0};

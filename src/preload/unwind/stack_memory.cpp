@@ -3,10 +3,9 @@
 // The bounds of the current stack; see stack_memory.h.
 #include "preload/unwind/stack_memory.h"
 
-#include <sys/uio.h>
-
 #include <cerrno>
 
+#include "preload/leak_scan/process_memory.h"
 #include "record/system.h"
 
 namespace seep {
@@ -17,15 +16,6 @@ constexpr uintptr_t kLargestKnownStack = 256 << 20;
 constexpr uintptr_t kLargestOtherStack = 64 << 20;
 
 uintptr_t page_of(uintptr_t address) { return address & ~(kPageBytes - 1); }
-
-// Where a sandbox answers in the place of the call that is the cheaper one.
-__attribute__((noinline, cold)) bool is_readable_by_copy(uintptr_t address) {
-  uint64_t word;
-  const iovec local{&word, sizeof word};
-  const iovec remote{reinterpret_cast<void*>(address), sizeof word};
-  const long self = system_call(SYS_gettid);
-  return system_call(SYS_process_vm_readv, self, sys::as_long(&local), 1, sys::as_long(&remote), 1) == sizeof word;
-}
 
 bool all_readable(uintptr_t low, uintptr_t high) {
   for (uintptr_t at = page_of(low); at < high; at += kPageBytes) {
@@ -43,7 +33,9 @@ bool is_readable(uintptr_t address) noexcept {
   constexpr long kNoSuchHow = 12345;
   const long result = system_call(SYS_rt_sigprocmask, kNoSuchHow, static_cast<long>(address), 0, 8);
   if (__builtin_expect(result == -EINVAL || result == -EFAULT, true)) return result == -EINVAL;
-  return is_readable_by_copy(address);
+  // A sandbox answers in the place of that call, which is the cheaper one.
+  uint64_t word;
+  return leak_scan::read_process_memory(address, &word, sizeof word) == sizeof word;
 }
 
 StackMemory find_stack(ThreadState& thread, uintptr_t sp) noexcept {

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "../sanitizers.h"
+#include "record/aside.h"
 
 namespace seep {
 namespace {
@@ -75,7 +75,7 @@ TEST_F(LiveTableTest, BehavesAsAMapWhileItGrowsAndShrinks) {
 // Bytes a block at a million live blocks, all tables together.
 TEST_F(LiveTableTest, TakesNoMoreThanStated) {
   constexpr uint64_t kBlocks =
-      kThreadSanitizer ? 125'000 : 1'000'000;  // One thread does it all, and only slowly there.
+      kUnderThreadSanitizer ? 125'000 : 1'000'000;  // One thread does it all, and only slowly there.
   for (uint64_t i = 0; i < kBlocks; ++i) {
     ASSERT_EQ(table.insert(0x500000000000 + i * 48, entry_of(32), entry), LiveTable::Insert::kDone);
   }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An nginx of one process on a loopback port of its own, as redis.py has it for redis-server; and ab's load for it."""
+"""nginx on a loopback port: how it is configured, by the tests too; and for tests/bench one of a single process, as redis.py
+has it for redis-server, with ab's load for it."""
 import contextlib
 import os
 import pathlib
@@ -13,13 +14,13 @@ import redis
 
 CONFIGURATION = """
 daemon off;
-master_process off;
+{processes};
 pid {directory}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 512; }}
 http {{
   access_log off;
-  keepalive_requests 1000000;
+  keepalive_requests {keepalive_requests};
   client_body_temp_path {directory}/temp1;
   proxy_temp_path {directory}/temp2;
   fastcgi_temp_path {directory}/temp3;
@@ -29,8 +30,9 @@ http {{
   gzip_types text/plain;
   server {{
     listen 127.0.0.1:{port};
-    root {directory};
+    root {root};
     default_type text/plain;
+    {locations}
   }}
 }}
 """
@@ -49,7 +51,9 @@ def server_under(prefix, directory, env):
     directory = pathlib.Path(directory)
     port = redis.free_port()
     (directory / "text").write_text("".join(f"line {i}\n" for i in range(300)))
-    (directory / "nginx.conf").write_text(CONFIGURATION.format(directory=directory, port=port))
+    (directory / "nginx.conf").write_text(CONFIGURATION.format(
+        directory=directory, root=directory, port=port, processes="master_process off", keepalive_requests=1_000_000,
+        locations=""))
     server = subprocess.Popen([*map(str, prefix), "nginx", "-p", str(directory), "-e", "stderr", "-c",
                                str(directory / "nginx.conf")], env=env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
