@@ -12,7 +12,6 @@ recording is interpreted here, in the same way with a table that works, and heap
 written.
 """
 import dataclasses
-import os
 import pathlib
 import resource
 import statistics

@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -123,6 +124,18 @@ def remove_regions_of(directory):
                 region.unlink()
         except OSError:
             continue  # Somebody else's, or gone.
+
+
+def wait_until(condition, what, seconds=60):
+    """Waits for a condition to be true, and returns what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
 
 
 class RegionTest(SeepTest):

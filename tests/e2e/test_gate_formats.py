@@ -4,7 +4,6 @@
 own JSON and XML.
 """
 import json
-import os
 import pathlib
 import re
 import subprocess

@@ -3,10 +3,8 @@
 seep installed, through Meson, CTest and GoogleTest.
 """
 import os
-import pathlib
 import re
 import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import junitparser

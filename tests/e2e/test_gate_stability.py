@@ -6,7 +6,6 @@ failures have a chance of 1 in 1,000 at that rate, of the 8 of a normal run more
 so a version either passes always or never.
 """
 import json
-import pathlib
 import subprocess
 
 import tap

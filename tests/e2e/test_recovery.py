@@ -13,12 +13,12 @@ import select
 import shutil
 import signal
 import subprocess
-import time
 import unittest
 
 import tap
 from plain_protobuf import messages
-from seep_test import CASES, PRELOAD, SEEP, RegionTest, clean_environment, only_stream, own_frame
+from seep_test import (CASES, PRELOAD, SEEP, RegionTest, clean_environment, only_stream, own_frame,
+                       wait_until)
 
 HELD_BLOCKS, HELD_BYTES = 10, 10_000  # By each `h` of cases/obeys.
 PATIENCE_S = 60
@@ -71,14 +71,6 @@ def beginning_of(path):
     """What a region or stream holds: regions are long and sparse, and those here use little."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read(8 << 20)).hexdigest()
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {PATIENCE_S} s: {what}")
-        time.sleep(0.01)
 
 
 class Recovery(RegionTest):

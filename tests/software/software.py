@@ -15,13 +15,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 
 import tap  # noqa: E402
-from seep_test import LONG, PRELOAD, SEEP, RegionTest, clean_environment  # noqa: E402
+from seep_test import LONG, PRELOAD, SEEP, RegionTest, clean_environment, wait_until  # noqa: E402
 
 BARE, SAMPLED, EXACT = "without seep", "sampled", "exact"
 SAMPLE_BYTES = {SAMPLED: 512 << 10, EXACT: 1}
@@ -36,18 +35,6 @@ def installed(*programs):
     missing = [program for program in programs
                if not os.path.exists(program) and shutil.which(program, path=SYSTEM_PATH) is None]
     return unittest.skipIf(missing, f"not run: {', '.join(missing)} not installed")
-
-
-def wait_until(condition, what, seconds=60):
-    """Waits for a condition to be true, and returns what it returned."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
 
 
 def marked_processes(mark):
