@@ -7,8 +7,6 @@ import statistics
 import tempfile
 import typing
 
-import tools
-
 
 class Bench:
     """The figures of a part, {row: {tool: [values]}}, and what failed, {row: {tool: reason}}. While they are taken
@@ -60,10 +58,6 @@ class Bench:
 
     def has(self, tool):
         return any(tool.name in tools_of_row for tools_of_row in (*self.values.values(), *self.failures.values()))
-
-    def heaptrack(self, *others, alone=False):
-        """The given tools, and heaptrack where it is installed; for parts that a function of text makes."""
-        return tools.installed(*others, tools.HEAPTRACK_ALONE if alone else tools.HEAPTRACK)
 
 
 @dataclasses.dataclass

@@ -19,10 +19,11 @@ import subprocess
 import sys
 import time
 
+import figures
+import measuring
 import real_programs
 import tools
 
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **real_programs.REPRODUCIBLE}
 INTERPRETER = "/usr/lib/heaptrack/libexec/heaptrack_interpret"
 INTERPRETER_BYTES = 4 << 30  # Of address space: then it fails at once, and not after a minute and 20 GB.
 # Python's own, of its language and library: none starts a process.
@@ -57,17 +58,17 @@ class Recorded:
 # ---- Recording.
 
 def run(command, place, **environment):
-    subprocess.run([str(word) for word in command], cwd=place, env={**ENVIRONMENT, **environment}, check=True,
+    subprocess.run([str(word) for word in command], cwd=place, env={**measuring.ENVIRONMENT, **environment}, check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def record(command, place):
     """The program's own process under each: what it starts is none of heaptrack's."""
-    run(command, place, LD_PRELOAD=str(tools.BUILD / "src/preload/libseep.so"),
+    run(command, place, LD_PRELOAD=str(tools.LIBSEEP),
         SEEP_OPTIONS=f"sample=1:out={place}/seep/%p.seep")
     stream = max((place / "seep").glob("*.seep"), key=lambda file: file.stat().st_size)
     recorded = Recorded(stream)
-    if not tools.has_heaptrack():
+    if not tools.installed(tools.HEAPTRACK):
         return recorded
     run(["heaptrack", "--raw", "-o", place / "heaptrack", *command], place)
     raw = place / "raw"
@@ -131,7 +132,7 @@ def interpret_here(raw, text):
 
 def time_report(recorded, row, command, **environment):
     started = time.perf_counter()
-    subprocess.run([str(word) for word in command], env={**ENVIRONMENT, **environment}, stdout=subprocess.DEVNULL,
+    subprocess.run([str(word) for word in command], env={**measuring.ENVIRONMENT, **environment}, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     recorded.seconds.setdefault(row, []).append(time.perf_counter() - started)
 
@@ -166,9 +167,6 @@ def compressed_bytes(file):
 
 
 def table(recordings):
-    def row(name, cells):
-        return "| " + " | ".join([name, *cells]) + " |"
-
     def mebibytes(value, than):
         return f"{value / 2**20:.1f} MiB" + (f" ({value / than:.2f})" if than else "")
 
@@ -180,19 +178,20 @@ def table(recordings):
     all_of = recordings.values()
     peers = [recorded.heaptrack.stat().st_size if recorded.heaptrack else None for recorded in all_of]
     sizes = [recorded.stream.stat().st_size for recorded in all_of]
-    lines = [row("reports of exact recordings (ratio to heaptrack)", recordings), "| --- |" + " ---: |" * len(recordings)]
+    rows = []
     if any(peers):
-        lines.append(row("heaptrack's file, compressed", [mebibytes(peer, None) for peer in peers]))
-    lines.append(row("seep's file", [mebibytes(size, peer) for size, peer in zip(sizes, peers)]))
-    lines.append(row("seep's file, if it were compressed by zstd",
-                     [mebibytes(compressed_bytes(recorded.stream), peer) for recorded, peer in zip(all_of, peers)]))
+        rows.append(["heaptrack's file, compressed", *(mebibytes(peer, None) for peer in peers)])
+    rows.append(["seep's file", *(mebibytes(size, peer) for size, peer in zip(sizes, peers))])
+    rows.append(["seep's file, if it were compressed by zstd",
+                 *(mebibytes(compressed_bytes(recorded.stream), peer) for recorded, peer in zip(all_of, peers))])
     for name, key in (("heaptrack's interpreter, beside the program", "heaptrack's interpreter"),
                       ("heaptrack_print", "heaptrack_print"), ("seep report, without its cache", "seep"),
                       ("seep report", "seep, cached")):
         if any(recorded.median(key) is not None for recorded in all_of):
-            lines.append(row(name, [seconds(recorded, key) for recorded in all_of]))
+            rows.append([name, *(seconds(recorded, key) for recorded in all_of)])
+    text = figures.table(["reports of exact recordings (ratio to heaptrack)", *recordings], rows)
     mended = [name for name, recorded in recordings.items() if not recorded.by_interpreter]
     if mended:
-        lines.append(f"\nOf {' and '.join(mended)} heaptrack's interpreter runs out of memory; its file was made as it "
-                     "would have been (see tests/bench/reports.py).")
-    return "\n".join(lines)
+        text += (f"\n\nOf {' and '.join(mended)} heaptrack's interpreter runs out of memory; its file was made as it "
+                 "would have been (see tests/bench/reports.py).")
+    return text
