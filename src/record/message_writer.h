@@ -7,16 +7,11 @@
 
 #include <pb_encode.h>
 
-#include <cstring>
-
-#include "record/crc32c.h"
+#include "record/message_frame.h"
 #include "record/snapshot_encoder.h"
 #include "seep.nanopb.h"
 
 namespace seep {
-
-inline constexpr size_t kCrcBytes = 5;  // Tag and value.
-inline constexpr unsigned kCrcTag = 15 << 3 | 5;
 
 // One message under construction. Items are added until one does not fit; then the message goes out and the next
 // begins.
@@ -49,13 +44,24 @@ class MessageWriter {
 
   [[nodiscard]] bool has_room(size_t bytes) const { return content_bytes_ + bytes <= content_capacity(); }
 
+  // An item that is written elsewhere: where it may stand and take `most_bytes`, of a message that has room for these;
+  // null where the message before it could not be sent. Then where it ends.
+  [[nodiscard]] uint8_t* begin_item(size_t most_bytes) {
+    if (!has_room(most_bytes)) {
+      if (!finish()) return nullptr;
+      begin(content_field_);
+    }
+    return content() + content_bytes_;
+  }
+  void end_item(const uint8_t* end) { content_bytes_ = static_cast<size_t>(end - content()); }
+
   // Sends what has been added, if anything.
   [[nodiscard]] bool finish() { return content_bytes_ == 0 || send(); }
 
  private:
   uint8_t* content() { return scratch_.buffer + EncoderScratch::kPrefixBytes; }
   static constexpr size_t content_capacity() {
-    return EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kCrcBytes;
+    return EncoderScratch::kBufferBytes - EncoderScratch::kPrefixBytes - kFrameEndBytes;
   }
 
   bool try_add(unsigned field, const pb_msgdesc_t* fields, const void* item) {
@@ -66,34 +72,11 @@ class MessageWriter {
   }
 
   bool send() {
-    uint8_t prefix[EncoderScratch::kPrefixBytes];
-    pb_ostream_t stream = pb_ostream_from_buffer(prefix, sizeof prefix);
-    bool good =
-        pb_encode_tag(&stream, PB_WT_64BIT, seep_proto_Message_sync_tag) && pb_encode_fixed64(&stream, &kSyncConstant);
-    if (sequence_ != 0) {
-      good = good && pb_encode_tag(&stream, PB_WT_VARINT, seep_proto_Message_sequence_tag) &&
-             pb_encode_varint(&stream, sequence_);
-    }
-    good = good && pb_encode_tag(&stream, PB_WT_STRING, content_field_) && pb_encode_varint(&stream, content_bytes_);
-    if (!good) return false;
-    uint8_t* body = content() - stream.bytes_written;
-    memcpy(body, prefix, stream.bytes_written);
-    uint8_t* end = content() + content_bytes_;
-    append_crc(body, end);
-    const size_t body_bytes = static_cast<size_t>(end - body) + kCrcBytes;
-    stream = pb_ostream_from_buffer(prefix, sizeof prefix);
-    if (!pb_encode_varint(&stream, body_bytes)) return false;
-    uint8_t* start = body - stream.bytes_written;
-    memcpy(start, prefix, stream.bytes_written);
+    const size_t content_bytes = content_bytes_;
     content_bytes_ = 0;
-    ++sequence_;
-    return sink_.write(sink_.context, start, body_bytes + stream.bytes_written);
-  }
-
-  static void append_crc(const uint8_t* body, uint8_t* end) {
-    const uint32_t crc = crc32c(body, static_cast<size_t>(end - body));
-    end[0] = kCrcTag;
-    for (int i = 0; i < 4; ++i) end[1 + i] = static_cast<uint8_t>(crc >> (8 * i));
+    const uint8_t* const start = write_frame(content(), content_bytes, content_field_, sequence_++);
+    const uint8_t* const end = content() + content_bytes + kFrameEndBytes;
+    return sink_.write(sink_.context, start, static_cast<size_t>(end - start));
   }
 
   EncoderScratch& scratch_;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The snapshot encoder; see snapshot_encoder.h. One function a kind of message, then the snapshot that calls them.
+// Traces and their counters have files of their own.
 #include "record/snapshot_encoder.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "processor/processor.h"
+#include "record/counters_encoder.h"
 #include "record/message_writer.h"
 #include "record/module_table.h"
-#include "record/trace_table.h"
+#include "record/trace_encoder.h"
 #include "seep.nanopb.h"
 #include "seep_version.h"
 
@@ -106,256 +107,12 @@ bool write_modules(MessageWriter& writer, EncoderScratch& scratch, Region region
   return writer.finish();
 }
 
-struct Sums {
-  uint64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes, unknown_frees;
-  uint64_t verdicts;  // Of all that a scan said.
-
-  [[nodiscard]] uint64_t signature() const {
-    const uint64_t mixed = alloc_blocks + free_blocks * 0x9E3779B97F4A7C15ull + alloc_bytes * 0xC2B2AE3D27D4EB4Full +
-                           free_bytes * 0x165667B19E3779F9ull + unknown_frees * 0x27D4EB2F165667C5ull + verdicts;
-    return mixed == 0 ? 1 : mixed;
-  }
-  // The same of what is written with its births, where there are any.
-  [[nodiscard]] uint64_t signature_with_births() const {
-    return alloc_blocks == free_blocks ? signature() : ~signature();
-  }
-};
-
-// Outermost frames that two traces share.
-uint32_t shared_outer(const Frame* a, uint32_t a_count, const Frame* b, uint32_t b_count) {
-  uint32_t shared = 0;
-  while (shared < a_count && shared < b_count && a[a_count - 1 - shared] == b[b_count - 1 - shared]) ++shared;
-  return shared;
-}
-
-// The message's fields of a trace whose frames above the `shared` outermost are to be written.
-seep_proto_Trace trace_item(EncoderScratch& scratch, Trace& trace, const Frame* frames, uint32_t shared) {
-  const uint32_t count = trace.frame_count - shared;
-  for (uint32_t i = 0; i < count; ++i) {
-    scratch.modules[i] = frame_module(frames[i]);
-    scratch.offsets[i] = frame_offset(frames[i]);
-  }
-  seep_proto_Trace item = seep_proto_Trace_init_zero;
-  item.id = trace.id;
-  item.modules = scratch.modules;
-  item.offsets = scratch.offsets;
-  item.modules_count = item.offsets_count = static_cast<pb_size_t>(count);
-  item.shared_outer_frames = shared;
-  item.cut = static_cast<seep_proto_Trace_Cut>(trace.cut);
-  item.first_allocated_ns = trace.first_allocated_ns;
-  return item;
-}
-
-// At most: tag, length, id, cut, time and the two arrays' heads, then 3 bytes of module and 7 of offset a frame.
-constexpr size_t trace_item_bytes(uint32_t frames) { return 64 + frames * size_t{10}; }
-
-bool counted(TraceTable& table, Trace& trace) {
-  bool any = trace.unknown_frees.load(std::memory_order_relaxed) != 0 ||
-             trace.is_freeing.load(std::memory_order_relaxed) != 0 ||
-             trace.late_alloc_blocks.load(std::memory_order_relaxed) != 0;
-  table.each_shard(trace,
-                   [&](CounterBlock& shard) { any = any || shard.alloc_blocks.load(std::memory_order_relaxed) != 0; });
-  return any;
-}
-
-bool write_traces(MessageWriter& writer, Region region, EncoderScratch& scratch, Ref newest, bool everything) {
-  RegionHeader& header = region.header();
-  TraceTable table(region);
-  writer.begin(seep_proto_Message_traces_tag);
-  Trace* previous = nullptr;  // In the message under construction.
-  for (Ref ref = newest; ref != 0; ref = region.at<Trace>(ref)->next_older) {
-    Trace& trace = *region.at<Trace>(ref);
-    if ((trace.written_signature != 0 && !everything) || !counted(table, trace)) continue;
-    const Frame* frames = trace.frames(header);
-    const uint32_t count = trace.frame_count;
-    if (count > kMaxDepth) return false;
-    if (!writer.has_room(trace_item_bytes(count))) {  // A trace shares frames only with one in its own message.
-      if (!writer.finish()) return false;
-      writer.begin(seep_proto_Message_traces_tag);
-      previous = nullptr;
-    }
-    const uint32_t shared =
-        previous == nullptr ? 0 : shared_outer(frames, count, previous->frames(header), previous->frame_count);
-    const seep_proto_Trace item = trace_item(scratch, trace, frames, shared);
-    if (!writer.add(seep_proto_Traces_traces_tag, seep_proto_Trace_fields, &item)) return false;
-    previous = &trace;
-    if (trace.written_signature == 0) trace.written_signature = 1;
-  }
-  return writer.finish();
-}
-
-template <size_t N>
-pb_size_t without_trailing_zeros(const uint64_t (&values)[N]) {
-  size_t count = N;
-  while (count > 0 && values[count - 1] == 0) --count;
-  return static_cast<pb_size_t>(count);
-}
-
-struct EstimateSums {
-  double blocks = 0, bytes = 0, blocks_variance = 0, bytes_variance = 0;
-
-  void add(const WeightedSums& sums, double sign) {
-    const auto value = [](const std::atomic<uint64_t>& bits) {
-      return std::bit_cast<double>(bits.load(std::memory_order_relaxed));
-    };
-    blocks += sign * value(sums.blocks);
-    bytes += sign * value(sums.bytes);
-    blocks_variance += sign * value(sums.blocks_variance);
-    bytes_variance += sign * value(sums.bytes_variance);
-  }
-  // `nothing`: the plain count is zero, so what is left is rounding.
-  [[nodiscard]] seep_proto_WeightedSum item(bool nothing) const {
-    const auto bounded = [nothing](double value) { return nothing || value < 0 ? 0.0 : value; };
-    return {bounded(blocks), bounded(bytes), static_cast<float>(bounded(blocks_variance)),
-            static_cast<float>(bounded(bytes_variance))};
-  }
-};
-
-// Null where there is no scan, or this trace came after it.
-const TraceVerdicts* find_verdicts(Region region, const Trace& trace) {
-  const ScanState& scan = region.header().scan;
-  const uint32_t standing = scan.standing.load(std::memory_order_acquire);
-  if (standing == 0) return nullptr;
-  const ScanResult& result = scan.results[standing - 1];
-  if (trace.id == 0 || trace.id > result.capacity) return nullptr;
-  return region.at<TraceVerdicts>(result.verdicts) + (trace.id - 1);
-}
-
-// Copies what a scan said of a trace. A hash of it, for the trace's signature.
-uint64_t collect_verdicts(Region region, const Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
-  const TraceVerdicts* found = find_verdicts(region, trace);
-  if (found == nullptr) return 0;
-  const TraceVerdicts now = *found;
-  uint64_t hash = now.held_blocks * 0x9E3779B97F4A7C15ull + now.held_bytes;
-  bool any = false;
-  for (unsigned i = 0; i < kVerdictClasses; ++i) {
-    any = any || now.blocks[i] != 0;
-    hash = (hash ^ now.blocks[i]) * 0xC2B2AE3D27D4EB4Full + now.bytes[i];
-  }
-  if (!any) return 0;
-  item.has_verdicts = true;
-  seep_proto_Verdicts& to = item.verdicts;
-  to.definite_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kDefinite)];
-  to.definite_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kDefinite)];
-  to.indirect_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kIndirect)];
-  to.indirect_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kIndirect)];
-  to.possible_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kPossible)];
-  to.possible_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kPossible)];
-  to.reachable_blocks = now.blocks[static_cast<unsigned>(VerdictClass::kReachable)];
-  to.reachable_bytes = now.bytes[static_cast<unsigned>(VerdictClass::kReachable)];
-  to.held_blocks = now.held_blocks;
-  to.held_bytes = now.held_bytes;
-  to.has_definite_estimate = sampled;
-  if (sampled) {
-    to.definite_estimate = {now.definite_blocks, now.definite_bytes, static_cast<float>(now.definite_blocks_variance),
-                            static_cast<float>(now.definite_bytes_variance)};
-  }
-  return hash == 0 ? 1 : hash;
-}
-
-void collect_freeing(Region region, const Trace& trace, seep_proto_TraceCounters& item) {
-  const FreeingStack freeing = FreeingStack::unpack(trace.freeing.load(std::memory_order_relaxed));
-  // One in private memory is not there for a reader from outside.
-  if (freeing.trace == 0 || region.part_of(freeing.trace) != 0) return;
-  item.freed_by_trace_id = region.at<Trace>(freeing.trace)->id;
-  item.frees_looked_at = freeing.looked_at;
-  item.frees_seen_there = freeing.seen;
-}
-
-// A count that is a difference may be read in the middle of an event, and be below zero then.
-uint64_t not_negative(uint64_t value) { return static_cast<int64_t>(value) < 0 ? 0 : value; }
-
-void collect_estimates(TraceTable& table, Trace& trace, seep_proto_TraceCounters& item) {
-  EstimateSums alloc, live, temporary;
-  table.each_shard(trace, [&](const CounterBlock& shard) {
-    alloc.add(shard.alloc, 1);
-    live.add(shard.alloc, 1);
-    live.add(shard.freed, -1);
-    temporary.add(shard.temporary, 1);
-  });
-  item.has_alloc_estimate = true;
-  item.alloc_estimate = alloc.item(false);
-  item.has_live_estimate = item.alloc_blocks != item.free_blocks;
-  item.live_estimate = live.item(!item.has_live_estimate);
-  item.has_temporary_estimate = item.temporary_blocks != 0;
-  item.temporary_estimate = temporary.item(!item.has_temporary_estimate);
-}
-
-// Copies a trace's counters, all shards summed, into the message's fields.
-Sums collect(TraceTable& table, Trace& trace, bool sampled, seep_proto_TraceCounters& item) {
-  const TraceSums sums = table.sums(trace);
-  item.alloc_blocks = sums.alloc_blocks;
-  item.alloc_bytes = sums.alloc_bytes;
-  item.free_blocks = sums.free_blocks;
-  item.free_bytes = sums.free_bytes;
-  item.temporary_blocks = sums.temporary_blocks;
-  item.last_allocated_ns = sums.last_allocated_ns;
-  for (unsigned i = 0; sums.ages_known && i < kLifetimeClasses; ++i) {
-    item.lifetime_blocks[i] = not_negative(sums.lifetime_blocks[i]);
-  }
-  for (unsigned i = 0; sums.ages_known && i < kBirthClasses; ++i) {
-    item.live_blocks_by_birth[i] = not_negative(sums.live_blocks_by_birth[i]);
-    item.live_bytes_by_birth[i] = not_negative(sums.live_bytes_by_birth[i]);
-  }
-  if (sampled) collect_estimates(table, trace, item);
-  item.unknown_frees = trace.unknown_frees.load(std::memory_order_relaxed);
-  return {item.alloc_blocks, item.alloc_bytes, item.free_blocks, item.free_bytes, item.unknown_frees, 0};
-}
-
-void finish_counters(Trace& trace, seep_proto_TraceCounters& item) {
-  item.trace_id = trace.id;
-  // Several threads may not have looked at it lately.
-  const uint64_t live_bytes = not_negative(item.alloc_bytes - item.free_bytes);
-  item.peak_live_bytes = std::max(trace.peak_live_bytes.load(std::memory_order_relaxed), live_bytes);
-  item.lifetime_blocks_count = without_trailing_zeros(item.lifetime_blocks);
-  item.live_blocks_by_birth_count = without_trailing_zeros(item.live_blocks_by_birth);
-  item.live_bytes_by_birth_count = without_trailing_zeros(item.live_bytes_by_birth);
-  for (const auto& name : trace.thread_names) {
-    const uint16_t id = name.load(std::memory_order_relaxed);
-    if (id != 0) item.thread_name_ids[item.thread_name_ids_count++] = id;
-  }
-  item.more_thread_names = trace.more_thread_names.load(std::memory_order_relaxed) != 0;
-}
-
 bool write_thread_names(MessageWriter& writer, EncoderScratch& scratch, Region region, Ref newest, Ref written) {
   for (Ref ref = newest; ref != 0 && ref != written; ref = region.at<ThreadName>(ref)->next_older) {
     ThreadName& name = *region.at<ThreadName>(ref);
     scratch.text_used = 0;
     seep_proto_ThreadName item{name.id, as_bytes(scratch, name.name)};
     if (!writer.add(seep_proto_Counters_thread_names_tag, seep_proto_ThreadName_fields, &item)) return false;
-  }
-  return true;
-}
-
-// Births are a third of what there is to say of a trace, and change little: they are left out between snapshots that
-// may be the last.
-bool write_counters(MessageWriter& writer, Region region, Ref newest, bool everything, seep_proto_Snapshot& snapshot) {
-  TraceTable table(region);
-  const bool with_births = snapshot.kind != seep_proto_Snapshot_Kind_INTERVAL;
-  const bool sampled = region.header().counters_bytes == sizeof(CounterBlock);
-  for (Ref ref = newest; ref != 0; ref = region.at<Trace>(ref)->next_older) {
-    Trace& trace = *region.at<Trace>(ref);
-    if (trace.written_signature == 0) continue;  // Counted for the first time after write_traces went by.
-    seep_proto_TraceCounters item = seep_proto_TraceCounters_init_zero;
-    // Verdicts before the counts: they are never of more blocks than were allocated.
-    const uint64_t verdicts = collect_verdicts(region, trace, sampled, item);
-    Sums sums = collect(table, trace, sampled, item);
-    sums.verdicts = verdicts;
-    snapshot.alloc_blocks += sums.alloc_blocks;
-    snapshot.alloc_bytes += sums.alloc_bytes;
-    snapshot.free_blocks += sums.free_blocks;
-    snapshot.free_bytes += sums.free_bytes;
-    ++snapshot.traces;
-    const uint64_t signature = with_births ? sums.signature_with_births() : sums.signature();
-    const bool written = trace.written_signature == signature ||
-                         (!with_births && trace.written_signature == sums.signature_with_births());
-    if (written && !everything) continue;
-    finish_counters(trace, item);
-    if (!with_births) item.live_blocks_by_birth_count = item.live_bytes_by_birth_count = 0;
-    collect_freeing(region, trace, item);
-    if (!writer.add(seep_proto_Counters_counters_tag, seep_proto_TraceCounters_fields, &item)) return false;
-    trace.written_signature = signature;
-    ++snapshot.changed_counters;
   }
   return true;
 }
@@ -412,9 +169,15 @@ void fill_scans(EncoderScratch& scratch, const ScanState& state, seep_proto_Snap
   if (snapshot.has_failed_scan) fill_scan(state.failed, snapshot.failed_scan);
 }
 
-bool write_snapshot(MessageWriter& writer, EncoderScratch& scratch, RegionHeader& header,
+bool write_snapshot(MessageWriter& writer, EncoderScratch& scratch, RegionHeader& header, const CounterTotals& totals,
                     seep_proto_Snapshot& snapshot) {
   snapshot.number = header.progress.snapshots + 1;
+  snapshot.traces = totals.traces;
+  snapshot.changed_counters = totals.changed_counters;
+  snapshot.alloc_blocks = totals.alloc_blocks;
+  snapshot.alloc_bytes = totals.alloc_bytes;
+  snapshot.free_blocks = totals.free_blocks;
+  snapshot.free_bytes = totals.free_bytes;
   snapshot.has_loss = true;
   fill_loss(header, snapshot.loss);
   snapshot.sample_bytes = header.sample_bytes.load(std::memory_order_relaxed);
@@ -470,7 +233,7 @@ bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, Sn
     if (!write_modules(writer, scratch, region, modules.part[part], written)) return false;
   }
   for (const Ref newest : traces.part) {
-    if (!write_traces(writer, region, scratch, newest, everything)) return false;
+    if (!write_traces(writer, region, newest, everything)) return false;
   }
   const Heads names = heads(header, &Newest::thread_name);
   writer.begin(seep_proto_Message_counters_tag);
@@ -478,10 +241,11 @@ bool encode_snapshot(Region region, EncoderScratch& scratch, StreamSink sink, Sn
     const Ref written = everything ? 0 : progress.newest_thread_name[part];
     if (!write_thread_names(writer, scratch, region, names.part[part], written)) return false;
   }
+  CounterTotals totals;
   for (const Ref newest : traces.part) {
-    if (!write_counters(writer, region, newest, everything, snapshot)) return false;
+    if (!write_counters(writer, region, newest, everything, kind, totals)) return false;
   }
-  if (!writer.finish() || !write_snapshot(writer, scratch, header, snapshot)) return false;
+  if (!writer.finish() || !write_snapshot(writer, scratch, header, totals, snapshot)) return false;
   memcpy(progress.newest_module, modules.part, sizeof modules.part);
   memcpy(progress.newest_thread_name, names.part, sizeof names.part);
   progress.private_alloc_blocks = private_alloc_blocks;

@@ -3,9 +3,9 @@
 // Writes what has changed in a region since the last time as messages of the stream (proto/seep.proto): the one
 // encoder, whether the observed process takes a snapshot of itself or somebody else reads its region.
 //
-// Encoding is nanopb's, into a buffer of fixed size, one message at a time. nanopb encodes a submessage twice (once for
-// its length), so counters that others go on changing are copied first. Messages are cut so that each fits the buffer;
-// the largest single item, a trace of kMaxDepth frames, does.
+// Encoding is into a buffer of fixed size, one message at a time: by nanopb, but for traces and their counters, which
+// there are thousands of (wire_writer.h). Messages are cut so that each fits the buffer; the largest single item, a trace
+// of kMaxDepth frames, does.
 //
 // Runs inside the host, on a thread that owns RegionHeader::snapshot_owner, and in the analyzer. About 4 KiB of stack.
 // Never calls malloc, takes no lock.
@@ -20,7 +20,7 @@ namespace seep {
 
 inline constexpr uint32_t kMaxDepth = 1024;
 inline constexpr uint64_t kSyncConstant = 0xF5A7C35EEB1EA4D7ull;
-inline constexpr uint32_t kStreamVersion = 1;
+inline constexpr uint32_t kStreamVersion = 2;
 
 // Where the encoded bytes go.
 struct StreamSink {
@@ -37,8 +37,6 @@ struct EncoderScratch {
   static constexpr size_t kTextBytes = 16 << 10;
   alignas(2) uint8_t text[kTextBytes];
   size_t text_used;
-  uint32_t modules[kMaxDepth];
-  uint64_t offsets[kMaxDepth];
 };
 
 // Values of proto Snapshot.Kind.

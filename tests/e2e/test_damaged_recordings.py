@@ -55,13 +55,13 @@ class Damaged(SeepTest):
         message = schema().Message()
         end, first = next(messages(self.data))
         message.CopyFrom(first)
-        message.header.version = 2
+        message.header.version += 1
         message.ClearField("crc32c")
         raw = message.SerializeToString()
         message.crc32c = crc32c(raw)
         raw = message.SerializeToString()
         length = bytes([len(raw) & 0x7F | 0x80, len(raw) >> 7])
-        self.assert_refused(length + raw + self.data[end:], "2")
+        self.assert_refused(length + raw + self.data[end:], str(message.header.version))
 
     def test_a_directory_without_streams_and_other_files(self):
         empty = self.directory / "empty"

@@ -85,7 +85,7 @@ class PlainProtobuf(SeepTest):
     def test_the_header(self):
         data = self.stream(OFTEN_SAMPLED)
         header = next(messages(data))[1].header
-        self.assertEqual(header.version, 1)
+        self.assertEqual(header.version, 2)
         self.assertEqual(len(header.recording_id), 16)
         self.assertEqual(header.sample_bytes, 4096)
         self.assertEqual(header.executable.decode(), str((CASES / "ten_sites").resolve()))

@@ -59,7 +59,11 @@ void put(ordered_json& object, const Activity& activity) {
   put(object, "live_blocks", activity.live.blocks);
   put(object, "alloc_bytes", activity.alloc.bytes);
   put(object, "alloc_blocks", activity.alloc.blocks);
-  put(object, "temporary_blocks", activity.temporary_blocks);
+  if (activity.temporary_is_known) {
+    put(object, "temporary_blocks", activity.temporary_blocks);
+  } else {
+    object["temporary_blocks"] = nullptr;
+  }
 }
 
 void put(ordered_json& object, const std::string& name, const BlocksAndBytes& sum, bool is_known) {

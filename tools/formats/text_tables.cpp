@@ -235,7 +235,9 @@ void write_totals(const TextReport& report) {
   rows.push_back(total.row("all", profile.sampled));
   write_table(report, rows);
   const double temporary = profile.totals.temporary_blocks.value();
-  if (temporary >= 1) {
+  if (!profile.totals.temporary_is_known) {
+    report.output += "  How many of the allocations were temporary is not known: there is no last snapshot.\n";
+  } else if (temporary >= 1) {
     absl::StrAppendFormat(&report.output,
                           "  %s of the allocations were temporary: freed before the thread's next one.\n",
                           human_share(temporary, profile.totals.alloc.blocks.value()));

@@ -153,14 +153,26 @@ Activity& Activity::operator+=(const Activity& other) {
   live += other.live;
   alloc += other.alloc;
   temporary_blocks += other.temporary_blocks;
+  temporary_is_known &= other.temporary_is_known;
   freed_samples += other.freed_samples;
   return *this;
 }
+
+namespace {
+
+// Snapshots between others leave it out of a trace with live blocks, and with it how old the freed ones were.
+bool says_what_was_temporary(const proto::TraceCounters& counters) {
+  const bool none_was_freed = counters.free_blocks() == 0, all_were = counters.free_blocks() == counters.alloc_blocks();
+  return none_was_freed || all_were || counters.temporary_blocks() != 0 || counters.lifetime_blocks_size() != 0;
+}
+
+}  // namespace
 
 Activity activity_of(const proto::TraceCounters& counters, bool exact) {
   const CounterSums sums = sums_of(counters);
   Activity activity;
   activity.freed_samples = counters.free_blocks();
+  activity.temporary_is_known = says_what_was_temporary(counters);
   activity.live = live(sums, exact);
   if (exact) {
     activity.alloc = {exact_measure(sums.alloc_blocks), exact_measure(sums.alloc_bytes)};

@@ -83,6 +83,7 @@ struct Activity {
   BlocksAndBytes live;
   BlocksAndBytes alloc;
   Measure temporary_blocks;
+  bool temporary_is_known = true;  // False: of some trace the last snapshot leaves it out, and there was to be another.
   uint64_t freed_samples = 0;  // Plain counts: blocks that were seen to be freed.
 
   Activity& operator+=(const Activity& other);

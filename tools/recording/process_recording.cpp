@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "error.h"
+#include "record/short_number.h"
 #include "record/snapshot_encoder.h"
 #include "recording/framing.h"
 
@@ -66,6 +67,25 @@ bool make_plausible(proto::TraceCounters& counters) {
     plausible &= make_plausible(counters.alloc_estimate(), *counters.mutable_verdicts()->mutable_definite_estimate());
   }
   return plausible;
+}
+
+// The estimates of a snapshot between others, as the other kinds have them.
+void expand_short_estimates(proto::TraceCounters& counters) {
+  if (counters.short_estimates().empty()) return;
+  const auto number = [&counters](int index, unsigned digits) {
+    return index < counters.short_estimates_size() ? value_of_short_number(counters.short_estimates(index), digits) : 0;
+  };
+  const auto fill = [&number](proto::WeightedSum& sum, int blocks, int bytes, int blocks_variance, int bytes_variance) {
+    sum.set_blocks(number(blocks, kEstimateDigits));
+    sum.set_bytes(number(bytes, kEstimateDigits));
+    sum.set_blocks_variance(static_cast<float>(number(blocks_variance, kVarianceDigits)));
+    sum.set_bytes_variance(static_cast<float>(number(bytes_variance, kVarianceDigits)));
+  };
+  constexpr int kNotSaid = std::numeric_limits<int>::max();
+  fill(*counters.mutable_alloc_estimate(), 0, 1, 2, 3);
+  fill(*counters.mutable_live_estimate(), 4, 5, 6, 7);
+  fill(*counters.mutable_temporary_estimate(), 8, kNotSaid, 9, kNotSaid);
+  counters.clear_short_estimates();
 }
 
 }  // namespace
@@ -155,6 +175,7 @@ void ProcessRecording::apply_counters(const proto::Counters& counters, uint64_t 
     const bool from_before = record.counters_since != 0 && record.counters_since != moments_.open();
     if (from_before) moments_.keep(record.past, {record.counters_since, sums_of(record.counters)});
     record.counters = changed;
+    expand_short_estimates(record.counters);
     last_allocated_ns_ = std::max(last_allocated_ns_, changed.last_allocated_ns());
     if (!make_plausible(record.counters)) {
       contradict(offset,

@@ -10,6 +10,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,14 @@ struct EncodedStream {
             this};
   }
   [[nodiscard]] std::vector<proto::Message> messages() const { return messages_of(bytes); }
+  // The last of each trace.
+  [[nodiscard]] std::map<uint32_t, proto::TraceCounters> counters() const {
+    std::map<uint32_t, proto::TraceCounters> last;
+    for (const proto::Message& message : messages()) {
+      for (const auto& counters : message.counters().counters()) last[counters.trace_id()] = counters;
+    }
+    return last;
+  }
 };
 
 }  // namespace seep

@@ -12,6 +12,7 @@
 #include "encoder_test.h"
 #include "record/crc32c.h"
 #include "record/module_table.h"
+#include "record/short_number.h"
 #include "record/trace_table.h"
 #include "test_region.h"
 
@@ -65,7 +66,7 @@ TEST_F(Encoder, TheHeaderSaysWhoItIs) {
   strcpy(identity.not_observed_detail, "because");
   ASSERT_TRUE(encode());
   const proto::Header header = stream.messages().at(0).header();
-  EXPECT_EQ(header.version(), 1u);
+  EXPECT_EQ(header.version(), 2u);
   EXPECT_EQ(header.recording_id(), std::string(16, 7));
   EXPECT_EQ(header.parent_recording_id(), "");
   EXPECT_EQ(header.pid(), 4711u);
@@ -185,26 +186,93 @@ TEST_F(Encoder, BothPartsOfTheRegionAreWritten) {
   EXPECT_EQ(stream.messages().size(), 1u);
 }
 
-TEST(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
-  TestRegion region(64 << 20, true);
+// Of what is live the ages are left out between snapshots that may be the last; these say them, though no count changed.
+TEST_F(Encoder, AgesOfWhatIsLiveAreSaidAtTheEnd) {
+  const Ref all_freed = allocate(1, 10), some_live = allocate(2, 20);
   TraceTable table(region.get());
+  count_free(*table.shard(*region.get().at<Trace>(all_freed), 0), 10, 0, 0, true, nullptr);
+  allocate(2, 20);
+  count_free(*table.shard(*region.get().at<Trace>(some_live), 0), 20, 0, 0, true, nullptr);
+  ASSERT_TRUE(encode());
+  const auto between = stream.counters();
+  ASSERT_EQ(between.size(), 2u);
+  EXPECT_EQ(between.at(region.get().at<Trace>(all_freed)->id).temporary_blocks(), 1u);
+  EXPECT_EQ(between.at(region.get().at<Trace>(all_freed)->id).lifetime_blocks_size(), 1);
+  EXPECT_EQ(between.at(region.get().at<Trace>(some_live)->id).temporary_blocks(), 0u);
+  EXPECT_EQ(between.at(region.get().at<Trace>(some_live)->id).lifetime_blocks_size(), 0);
+  EXPECT_EQ(between.at(region.get().at<Trace>(some_live)->id).free_blocks(), 1u);
+  stream.bytes.clear();
+  ASSERT_TRUE(encode(SnapshotKind::kExit));
+  const auto last = stream.counters();
+  ASSERT_EQ(last.size(), 1u);
+  const proto::TraceCounters& counters = last.at(region.get().at<Trace>(some_live)->id);
+  EXPECT_EQ(counters.temporary_blocks(), 1u);
+  EXPECT_EQ(counters.lifetime_blocks(0), 1u);
+  EXPECT_EQ(counters.live_blocks_by_birth(0), 1u);
+  EXPECT_EQ(counters.live_bytes_by_birth(0), 20u);
+}
+
+class SampledEncoder : public testing::Test {
+ protected:
+  // The only trace's counters in a snapshot of this kind.
+  proto::TraceCounters encode(SnapshotKind kind) {
+    EncodedStream stream;
+    EXPECT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), kind, 1, nullptr));
+    const auto counters = stream.counters();
+    return counters.size() == 1 ? counters.begin()->second : proto::TraceCounters();
+  }
+  CounterBlock& shard(unsigned index) { return *table.shard(trace, index); }
+
+  static constexpr uint64_t kSampleBytes = 512 << 10, kLargeBytes = 1 << 20;
+  TestRegion region{64 << 20, true};
+  TraceTable table{region.get()};
   const Frame frame = make_frame(1, 1);
   Trace& trace = *region.get().at<Trace>(table.find_or_insert(&frame, 1, Cut::kWhole, 0));
-  const Weight small = sample_weight(100, 512 << 10), large = sample_weight(1 << 20, 512 << 10);
-  count_allocation(*table.shard(trace, 0), 100, 0, &small);
-  count_allocation(*table.shard(trace, 1), 1 << 20, 0, &large);
-  count_free(*table.shard(trace, 2), 100, 0, 0, true, &small);
-  auto scratch = std::make_unique<EncoderScratch>();
-  EncodedStream stream;
-  ASSERT_TRUE(encode_snapshot(region.get(), *scratch, stream.sink(), SnapshotKind::kInterval, 1, nullptr));
-  for (const auto& message : stream.messages()) {
-    for (const auto& counters : message.counters().counters()) {
-      EXPECT_DOUBLE_EQ(counters.alloc_estimate().bytes(), small.bytes + large.bytes);
-      EXPECT_NEAR(counters.live_estimate().blocks(), large.blocks, 1e-9);
-      EXPECT_NEAR(counters.live_estimate().bytes_variance(), large.bytes_variance, large.bytes_variance * 1e-3);
-      EXPECT_DOUBLE_EQ(counters.temporary_estimate().blocks(), small.blocks);
-    }
-  }
+  const Weight small = sample_weight(100, kSampleBytes), large = sample_weight(kLargeBytes, kSampleBytes);
+  std::unique_ptr<EncoderScratch> scratch = std::make_unique<EncoderScratch>();
+};
+
+TEST_F(SampledEncoder, EstimatesAreSumsOverShardsAndLiveIsTheirDifference) {
+  count_allocation(shard(0), 100, 0, &small);
+  count_allocation(shard(1), kLargeBytes, 0, &large);
+  count_free(shard(2), 100, 0, 0, true, &small);
+  const proto::TraceCounters counters = encode(SnapshotKind::kExit);
+  EXPECT_DOUBLE_EQ(counters.alloc_estimate().bytes(), small.bytes + large.bytes);
+  EXPECT_NEAR(counters.live_estimate().blocks(), large.blocks, 1e-9);
+  EXPECT_NEAR(counters.live_estimate().bytes_variance(), large.bytes_variance, large.bytes_variance * 1e-3);
+  EXPECT_DOUBLE_EQ(counters.temporary_estimate().blocks(), small.blocks);
+  EXPECT_EQ(counters.short_estimates_size(), 0);
+}
+
+TEST_F(SampledEncoder, BetweenOthersEstimatesAreShort) {
+  count_allocation(shard(0), 100, 0, &small);
+  count_allocation(shard(0), kLargeBytes, 0, &large);
+  count_free(shard(0), 100, 0, 0, true, &small);
+  const proto::TraceCounters counters = encode(SnapshotKind::kInterval);
+  EXPECT_FALSE(counters.has_alloc_estimate() || counters.has_live_estimate() || counters.has_temporary_estimate());
+  ASSERT_EQ(counters.short_estimates_size(), 8);  // What was temporary is said at the end.
+  const auto number = [&](int index, unsigned digits) {
+    return value_of_short_number(counters.short_estimates(index), digits);
+  };
+  const auto expect_near = [](double value, double truth, double share) { EXPECT_NEAR(value, truth, truth * share); };
+  expect_near(number(0, kEstimateDigits), small.blocks + large.blocks, 0x1p-15);
+  expect_near(number(1, kEstimateDigits), small.bytes + large.bytes, 0x1p-15);
+  expect_near(number(2, kVarianceDigits), small.blocks_variance + large.blocks_variance, 0x1p-7);
+  expect_near(number(3, kVarianceDigits), small.bytes_variance + large.bytes_variance, 0x1p-7);
+  expect_near(number(4, kEstimateDigits), large.blocks, 0x1p-15);
+  expect_near(number(5, kEstimateDigits), large.bytes, 0x1p-15);
+  expect_near(number(6, kVarianceDigits), large.blocks_variance, 0x1p-7);
+  expect_near(number(7, kVarianceDigits), large.bytes_variance, 0x1p-7);
+}
+
+TEST_F(SampledEncoder, WhatWasTemporaryIsSaidWhereNothingIsLive) {
+  count_allocation(shard(0), 100, 0, &small);
+  count_free(shard(0), 100, 0, 0, true, &small);
+  const proto::TraceCounters counters = encode(SnapshotKind::kInterval);
+  EXPECT_EQ(counters.temporary_blocks(), 1u);
+  ASSERT_EQ(counters.short_estimates_size(), 10);
+  EXPECT_EQ(counters.short_estimates(4), 0u);
+  EXPECT_EQ(counters.short_estimates(8), counters.short_estimates(0));
 }
 
 }  // namespace

@@ -450,9 +450,9 @@ std::string framed(uint64_t content_field, const google::protobuf::Message& cont
 
 TEST(StreamThinner, RefusesWhatTheEncoderDoesNotWrite) {
   proto::Header header, newer, large;
-  header.set_version(1);
-  newer.set_version(2);
-  large.set_version(1);
+  header.set_version(kStreamVersion);
+  newer.set_version(kStreamVersion + 1);
+  large.set_version(kStreamVersion);
   large.set_options(std::string(EncoderScratch::kBufferBytes, 'x'));
   proto::End end;
   end.set_how(proto::End::EXIT);

@@ -213,6 +213,17 @@ TEST(JsonReport, HasNoIntervalsWhereExact) {
   EXPECT_FALSE(contains(json_of(profile_of({small_recording()})).dump(), "_interval"));
 }
 
+// A snapshot between others leaves it out of what is live, with the ages; none may come after it.
+TEST(JsonReport, SaysNothingOfWhatWasTemporaryWhereItIsNotKnown) {
+  Messages messages = small_recording();
+  proto::TraceCounters& counters = *messages[3].mutable_counters()->mutable_counters(0);
+  counters.clear_temporary_blocks();
+  counters.clear_lifetime_blocks();
+  const Profile profile = profile_of({messages});
+  EXPECT_TRUE(json_of(profile)["totals"]["temporary_blocks"].is_null());
+  EXPECT_NE(text_of(profile).find("How many of the allocations were temporary is not known"), std::string::npos);
+}
+
 TEST(JsonReport, HasIntervalsWhereSampled) {
   const json report = json_of(profile_of({sampled_recording()}));
   for (const char* key : {"live_bytes", "live_blocks", "alloc_bytes", "alloc_blocks", "temporary_blocks"}) {

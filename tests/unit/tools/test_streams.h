@@ -21,7 +21,7 @@
 
 namespace seep::testing {
 
-inline proto::Message header_message(uint64_t sample_bytes = 1, uint32_t version = 1) {
+inline proto::Message header_message(uint64_t sample_bytes = 1, uint32_t version = 2) {
   proto::Message message;
   proto::Header& header = *message.mutable_header();
   header.set_version(version);
