@@ -4,8 +4,8 @@
 // encoder, whether the observed process takes a snapshot of itself or somebody else reads its region.
 //
 // Encoding is into a buffer of fixed size, one message at a time: by nanopb, but for traces and their counters, which
-// there are thousands of (wire_writer.h). Messages are cut so that each fits the buffer; the largest single item, a trace
-// of kMaxDepth frames, does.
+// there are thousands of (wire_writer.h). Messages are cut so that each fits the buffer; the largest single item, a
+// trace of kMaxDepth frames, does.
 //
 // Runs inside the host, on a thread that owns RegionHeader::snapshot_owner, and in the analyzer. About 4 KiB of stack.
 // Never calls malloc, takes no lock.
