@@ -17,16 +17,12 @@ __attribute__((noinline)) Ref TraceCapture::capture_from(const Registers& start,
     const uint32_t generation = recording.modules.generation();
     walk_ = recording.unwinder.walk(registers, thread_, scratch_.walk, scratch_.pcs, recording.options.depth);
     make_frames();
-    Ref trace = table_.find(scratch_.frames, walk_.count, walk_.cut);
-    // A new trace. Rows from the cache may be of a library that has gone without a dlclose; then once more, afresh.
-    if (trace == 0 && (attempt == 1 || still_loaded())) {
-      trace = table_.find_or_insert(scratch_.frames, walk_.count, walk_.cut, time_ns);
-      if (trace == 0) return 0;
-    }
-    if (trace != 0) {
-      remember(trace, generation);
-      return trace;
-    }
+    // A new trace: rows from the cache may be of a library that has gone without a dlclose; then once more, afresh.
+    bool is_doubtful = false;
+    auto may_insert = [&] { return !(is_doubtful = attempt == 0 && !still_loaded()); };
+    const Ref trace = table_.find_or_insert(scratch_.frames, walk_.count, walk_.cut, time_ns, may_insert);
+    if (trace != 0) remember(trace, generation);
+    if (trace != 0 || !is_doubtful) return trace;
     recording.forget_loaded_code();
   }
 }

@@ -68,11 +68,13 @@ bool TraceTable::split(std::atomic<uint32_t>& slot, uint32_t leaf, unsigned dept
   return true;  // Or another thread was first, which is as good; our node is lost.
 }
 
-Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept {
+Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns,
+                       MayInsert may_insert) const noexcept {
   uint64_t hash = hash_frames(frames, count, cut);
   std::atomic<uint32_t>* slot = &region_.header().trie_root[hash & (kTrieRootSlots - 1)];
   unsigned depth = 0;
   Ref made = 0;
+  bool asked = false;
   for (;;) {
     uint32_t value = slot->load(std::memory_order_acquire);
     if (value & kTrieNodeTag) {
@@ -90,10 +92,13 @@ Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t no
         made = 0;
         continue;
       }
-      if (!insert || !split(*slot, value, depth)) return 0;
+    }
+    if (!asked && !may_insert.answer(may_insert.context)) return 0;
+    asked = true;
+    if (value != 0) {
+      if (!split(*slot, value, depth)) return 0;
       continue;
     }
-    if (!insert) return 0;
     if (made == 0) made = make_trace(frames, count, cut, hash, now_ns);
     if (made == 0) return 0;
     if (slot->compare_exchange_strong(value, made << 1, std::memory_order_acq_rel)) return made;
@@ -101,11 +106,11 @@ Ref TraceTable::search(const Frame* frames, uint32_t count, Cut cut, uint64_t no
 }
 
 Ref TraceTable::find_or_insert(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns) const noexcept {
-  return search(frames, count, cut, now_ns, true);
+  return search(frames, count, cut, now_ns, {[](void*) { return true; }, nullptr});
 }
 
 Ref TraceTable::find(const Frame* frames, uint32_t count, Cut cut) const noexcept {
-  return search(frames, count, cut, 0, false);
+  return search(frames, count, cut, 0, {[](void*) { return false; }, nullptr});
 }
 
 // What a trace leads to, of zeros, made if it is not there. A trace in the file must not lead to what is lost with the

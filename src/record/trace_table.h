@@ -114,6 +114,13 @@ class TraceTable {
 
   // The trace with these frames, made if it is new; 0 where there is no room.
   [[nodiscard]] Ref find_or_insert(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns) const noexcept;
+  // The same, where `may_insert()` says so of one that is not there; else 0.
+  template <typename Answer>
+  [[nodiscard]] Ref find_or_insert(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns,
+                                   Answer& may_insert) const noexcept {
+    const auto answer = [](void* context) -> bool { return (*static_cast<Answer*>(context))(); };
+    return search(frames, count, cut, now_ns, {answer, &may_insert});
+  }
   // The same, without making it.
   [[nodiscard]] Ref find(const Frame* frames, uint32_t count, Cut cut) const noexcept;
 
@@ -163,7 +170,13 @@ class TraceTable {
   void note_freeing(Trace& trace, Ref freed_from) const noexcept;
 
  private:
-  [[nodiscard]] Ref search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns, bool insert) const noexcept;
+  // Whether a trace that is not there may be entered; asked once.
+  struct MayInsert {
+    bool (*answer)(void* context);
+    void* context;
+  };
+  [[nodiscard]] Ref search(const Frame* frames, uint32_t count, Cut cut, uint64_t now_ns,
+                           MayInsert may_insert) const noexcept;
   [[nodiscard]] Ref make_trace(const Frame* frames, uint32_t count, Cut cut, uint64_t hash,
                                uint64_t now_ns) const noexcept;
   [[nodiscard]] bool same(Trace& trace, uint64_t hash, const Frame* frames, uint32_t count, Cut cut) const noexcept;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace seep {
 namespace {
@@ -118,6 +119,35 @@ uint64_t TraceCache::find_or_write_segment(uintptr_t sp, const WalkedWords& word
   return place;
 }
 
+// How many of this walk's outermost segments are those of the one before, by their words.
+unsigned TraceCache::shared_with_last(const WalkedWords& words, unsigned segments) const noexcept {
+  const WalkedWords& last = memory().last;
+  // What offsets differ by where they are of the same place. (In words: both are aligned to these.)
+  const uint64_t lower = (words.sp - last.sp) / kWordBytes;
+  unsigned shared = 0;
+  for (; shared < segments; ++shared) {
+    const unsigned behind = (shared + 1) * kSegmentWords;
+    if (last.count <= behind || !is_intact(memory().last_segments[shared])) break;
+    const unsigned here = words.count - behind, there = last.count - behind;
+    uint64_t differences = 0;
+    for (unsigned i = 0; i < kSegmentWords; ++i) {
+      differences |= words.value[here + i] ^ last.value[there + i];
+      differences |= (words.offset[here + i] + lower) ^ last.offset[there + i];
+    }
+    if (differences != 0) break;
+  }
+  return shared;
+}
+
+void TraceCache::remember_last(const WalkedWords& words) noexcept {
+  WalkedWords& last = memory().last;
+  last.sp = words.sp;
+  memcpy(last.offset, words.offset, words.count * sizeof *words.offset);
+  memcpy(last.value, words.value, words.count * sizeof *words.value);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  last.count = words.count;
+}
+
 // The first `count` words stand in the entry itself.
 uint64_t TraceCache::write_entry(const WalkStart& start, const WalkedWords& words, unsigned count, uint64_t link,
                                  const Trace& trace) noexcept {
@@ -215,11 +245,16 @@ uint64_t TraceCache::hash_for(const WalkStart& start, const WalkedWords& words) 
 void TraceCache::write(const WalkStart& start, const WalkedWords& words, const Trace& trace) noexcept {
   if (words.count == 0 || (start.frame_pointer == 0 && words.goes_by_start)) return;
   grow_buckets();
-  const unsigned inner = (words.count - 1) % kSegmentWords + 1;
-  uint64_t link = 0;
-  for (unsigned end = words.count; end > inner; end -= kSegmentWords) {
-    link = find_or_write_segment(start.sp, words, end - kSegmentWords, link);
+  const unsigned inner = (words.count - 1) % kSegmentWords + 1, segments = (words.count - inner) / kSegmentWords;
+  unsigned done = shared_with_last(words, segments);
+  memory().last.count = 0;  // Its places are written over: whoever ends here leaves none.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  uint64_t* const places = memory().last_segments;
+  uint64_t link = done == 0 ? 0 : places[done - 1];
+  for (; done < segments; ++done) {
+    places[done] = link = find_or_write_segment(start.sp, words, words.count - (done + 1) * kSegmentWords, link);
   }
+  remember_last(words);
   put(hash_for(start, words), write_entry(start, words, inner, link, trace));
 }
 

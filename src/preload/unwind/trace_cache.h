@@ -113,7 +113,10 @@ class TraceCache {
   struct Memory {
     Word ring[kRingWords];
     Word buckets[(1 << kMostBucketsLog2) + kMostProbes];
-    Word segments[1 << kSegmentsLog2];  // By a hash of what is in them: for who writes.
+    Word segments[1 << kSegmentsLog2];  // By a hash of what is in them: for who writes, as the next.
+    // The walk that was written last: most share their outer frames with the one before, and then its segments.
+    WalkedWords last;
+    uint64_t last_segments[WalkedWords::kMost / kSegmentWords];  // Their places, the outermost first.
   };
 
   [[nodiscard]] static uint64_t load(const Word& word) noexcept { return word.load(std::memory_order_relaxed); }
@@ -158,6 +161,8 @@ class TraceCache {
   [[nodiscard]] unsigned index_apart(uint64_t place, const WalkStart& start, const WalkedWords& words,
                                      unsigned next) const noexcept;
   [[nodiscard]] uint64_t claim(size_t bytes) noexcept;
+  [[nodiscard]] unsigned shared_with_last(const WalkedWords& words, unsigned segments) const noexcept;
+  void remember_last(const WalkedWords& words) noexcept;
   [[nodiscard]] uint64_t find_or_write_segment(uintptr_t sp, const WalkedWords& words, unsigned first,
                                                uint64_t link) noexcept;
   [[nodiscard]] uint64_t write_entry(const WalkStart& start, const WalkedWords& words, unsigned count, uint64_t link,
