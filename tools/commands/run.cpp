@@ -34,6 +34,7 @@
 #include "leaks/process_summary.h"
 #include "recording/recording.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 #include "recovery/region_keeper.h"
 
 namespace seep {

@@ -12,9 +12,9 @@
 #include <optional>
 
 #include "error.h"
-#include "recording/recording.h"
 #include "recording/region_file.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 #include "recording/stream_reader.h"
 #include "recovery/acting_as.h"
 #include "recovery/region_claim.h"
@@ -218,16 +218,6 @@ void fold_quietly(const RegionFacts& region, LivenessJudge& judge, const std::st
   } catch (const std::exception&) {
     // It stays where it is, and is read there; what is wrong with it will be said then.
   }
-}
-
-// The stream's Header alone: who it is, and where its region was.
-ProcessRecording beginning_of(const std::string& stream_path) {
-  ProcessRecording process(stream_path);
-  FileSource source(stream_path);
-  StreamReader reader(source);
-  proto::Message message;
-  if (reader.next(message) && message.has_header()) process.apply(message, 0);
-  return process;
 }
 
 // A file that was made for a stream, and nothing could be written into it.
