@@ -42,8 +42,8 @@ bool is_compressed(ByteSource& source) {
   return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
 }
 
-DecompressingSource::DecompressingSource(ByteSource& compressed)
-    : compressed_(compressed), context_(ZSTD_createDCtx()), piece_(ZSTD_DStreamInSize()) {
+DecompressingSource::DecompressingSource(ByteSource& compressed, uint64_t free_bytes)
+    : compressed_(compressed), free_bytes_(free_bytes), context_(ZSTD_createDCtx()), piece_(ZSTD_DStreamInSize()) {
   if (context_ == nullptr) throw std::bad_alloc();
   ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMostWindowLog);
   begin();
@@ -94,12 +94,12 @@ bool DecompressingSource::decompress_more() {
   if (ZSTD_isError(result)) return end_here(is_of_frame(result) ? frame_offset_ : given_from, describe(result));
   all_came_out_ = out.pos < out.size;
   wanted_bytes_ = result;
-  const uint64_t most = kFreeBytes + kPerCompressedByte * given_until();
+  const uint64_t most = free_bytes_ + kPerCompressedByte * given_until();
   if (decompressed_bytes() <= most) return true;
   kept_.resize(kept_.size() - static_cast<size_t>(decompressed_bytes() - most));
   return end_here(given_from, absl::StrFormat("is not read any further: it decompresses to more than %u MiB and %u "
                                               "times its size",
-                                              kFreeBytes >> 20, kPerCompressedByte));
+                                              free_bytes_ >> 20, kPerCompressedByte));
 }
 
 // Gives zstd as much as it asks for, so that all blocks before a bad one have come out when that fails.

@@ -4,8 +4,9 @@
 //
 // It trusts no byte. Memory is bounded by the window that a frame asks for (at most 2^kMostWindowLog bytes, as `zstd`
 // itself has it) and by one reading of the caller. What comes out in all is bounded by what went in: a stream that is
-// longer than kFreeBytes and kPerCompressedByte for each byte of its file is not read any further, for what is made of
-// it grows with its length. seep's own become 4 to 6 times smaller. One thread a source.
+// longer than kFreeBytes (as long as one message may be) and kPerCompressedByte for each byte of its file is not read
+// any further, for what is made of it grows with its length. seep's own become 4 to 6 times smaller. One thread a
+// source.
 #pragma once
 
 #include <zstd.h>
@@ -28,10 +29,11 @@ bool is_compressed(ByteSource& source);
 class DecompressingSource final : public ByteSource {
  public:
   static constexpr int kMostWindowLog = 27;
-  static constexpr uint64_t kFreeBytes = 64u << 20;
+  static constexpr uint64_t kFreeBytes = 16u << 20;
   static constexpr uint64_t kPerCompressedByte = 64;
 
-  explicit DecompressingSource(ByteSource& compressed);
+  // Fuzzers take fewer bytes for free.
+  explicit DecompressingSource(ByteSource& compressed, uint64_t free_bytes = kFreeBytes);
 
   // Offsets are the raw stream's. Going back further than kKeptBytes before the last reading begins anew.
   size_t read_at(uint64_t offset, std::span<uint8_t> into) override;
@@ -56,6 +58,7 @@ class DecompressingSource final : public ByteSource {
   uint64_t decompressed_bytes() const { return kept_offset_ + kept_.size(); }
 
   ByteSource& compressed_;
+  const uint64_t free_bytes_;
   std::unique_ptr<ZSTD_DCtx, Release> context_;
   // The last bytes that came out, from kept_offset_ of the raw stream on.
   std::vector<uint8_t> kept_;
