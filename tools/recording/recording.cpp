@@ -61,9 +61,17 @@ void report_problems(const ProcessRecording& process, bool healed, std::vector<E
   if (process.contradiction()) add(std::nullopt, *process.contradiction());
 }
 
+// Of a stream that was compressed meanwhile, or since it was told of, the compressed one.
+std::string as_it_is_now(const std::string& path) {
+  std::error_code failed;
+  const std::string compressed = path + kCompressionSuffix;
+  const bool gone = fs::symlink_status(path, failed).type() == fs::file_type::not_found;
+  return gone && fs::exists(compressed, failed) ? compressed : path;
+}
+
 void load_into(Recording& recording, const std::string& path) {
   try {
-    recording.processes.push_back(load_stream(path, recording.problems));
+    recording.processes.push_back(load_stream(as_it_is_now(path), recording.problems));
   } catch (const Error& error) {
     recording.problems.push_back(error);
   }

@@ -261,6 +261,16 @@ TEST(CompressedLoading, OfARawOneThatSaysNothingTheCompressedOneCounts) {
   EXPECT_EQ(recording.problems.size(), 1u);
 }
 
+TEST(CompressedLoading, TheRawNameIsStillUnderstood) {
+  const TemporaryDirectory directory;
+  directory.write("a.seep.zst", compressed(stream_of(small_recording())));
+  const Recording recording = load_recording({directory.path("a.seep")});
+  EXPECT_TRUE(recording.problems.empty());
+  ASSERT_EQ(recording.processes.size(), 1u);
+  EXPECT_EQ(recording.processes[0]->stream_path(), directory.path("a.seep.zst"));
+  EXPECT_EQ(load_recording({directory.path("b.seep")}).problems.size(), 1u);
+}
+
 TEST(CompressedLoading, NoEndIsPutToACompressedStream) {
   const TemporaryDirectory directory;
   auto messages = small_recording();
@@ -291,6 +301,9 @@ TEST(CompressStream, PutsAPrivateFileOfTheSameTimeInItsPlace) {
   const std::string stream = stream_of(small_recording());
   const std::string path = directory.write("a.7.seep", stream);
   chmod(path.c_str(), 0644);
+  constexpr uid_t kNobody = 65534;
+  const uid_t owner = geteuid() == 0 ? kNobody : geteuid();  // Root's own it does not become.
+  ASSERT_EQ(chown(path.c_str(), owner, static_cast<gid_t>(-1)), 0);
   const timespec times[2] = {{1'500'000'000, 5}, {1'600'000'000, 7}};
   utimensat(AT_FDCWD, path.c_str(), times, 0);
   directory.write(".a.7.seep.part", "left by one that was killed");
@@ -302,6 +315,7 @@ TEST(CompressStream, PutsAPrivateFileOfTheSameTimeInItsPlace) {
   struct stat status;
   ASSERT_EQ(stat(made.path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600u);
+  EXPECT_EQ(status.st_uid, owner);
   EXPECT_EQ(status.st_mtim.tv_sec, 1'600'000'000);
   EXPECT_EQ(status.st_mtim.tv_nsec, 7);
   EXPECT_EQ(made.bytes_after, static_cast<uint64_t>(status.st_size));
