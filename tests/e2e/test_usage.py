@@ -40,7 +40,7 @@ class CommandLine(SeepTest):
 
     def test_version_and_help_with_an_example(self):
         self.assertRegex(self.seep("--version").stdout, r"\b0\.1\.0\b")
-        for arguments in ([], ["run"], ["report"], ["preload"]):
+        for arguments in ([], ["run"], ["report"], ["compress"], ["preload"]):
             result = self.seep(*arguments, "--help")
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertRegex(result.stdout, r"(?i)example", f"seep {arguments} --help")

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes what the fuzzers begin with: streams and regions of random programs, and files of the symbol cache without
-// their checksum, each by what really writes them.
+// Writes what the fuzzers begin with: streams, raw and compressed, and regions of random programs, and files of the
+// symbol cache without their checksum, each by what really writes them.
 //
-//     make_seeds DIRECTORY     files in DIRECTORY/stream, region, symbols, policy, suppressions and baseline
+//     make_seeds DIRECTORY     files in DIRECTORY/stream, compressed, region, symbols, policy, suppressions, baseline
+#include <zstd.h>
+
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -55,6 +57,23 @@ void scan(RandomProgram& program, unsigned seed) {
   strcpy(state.default_suppressions, "# known\nleak:*lib*.so$\nleak:^main\n");
 }
 
+// Some in two frames, some with a checksum.
+std::string compressed(const std::string& stream, unsigned seed) {
+  const size_t first = seed % 4 == 3 ? stream.size() / 2 : stream.size();
+  std::string file;
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, static_cast<int>(seed % 2));
+  for (const std::string& part : {stream.substr(0, first), stream.substr(first)}) {
+    std::string frame(ZSTD_compressBound(part.size()), '\0');
+    const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(), part.data(), part.size());
+    if (ZSTD_isError(bytes)) throw std::runtime_error(ZSTD_getErrorName(bytes));
+    file += frame.substr(0, bytes);
+    if (first == stream.size()) break;
+  }
+  ZSTD_freeCCtx(context);
+  return file;
+}
+
 void make_stream(const std::filesystem::path& directory, unsigned seed) {
   RandomProgram program(seed, seed % 2 == 1, 1 + seed % 4);
   const EndFacts end{seed % 3 == 0 ? EndHow::kExit : EndHow::kExec, true, 1, 0, 5};
@@ -67,6 +86,7 @@ void make_stream(const std::filesystem::path& directory, unsigned seed) {
   if (seed % 4 == 1) program.header().progress.write_everything = 1;
   program.snapshot(&end);
   write(directory / "stream" / std::to_string(seed), program.stream);
+  write(directory / "compressed" / std::to_string(seed), compressed(program.stream, seed));
 }
 
 // So small that it stays whole below the fuzzer's longest input.
@@ -109,7 +129,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path directory = argv[1];
-  for (const char* kind : {"stream", "region", "symbols", "policy", "suppressions", "baseline"}) {
+  for (const char* kind : {"stream", "compressed", "region", "symbols", "policy", "suppressions", "baseline"}) {
     std::filesystem::create_directories(directory / kind);
   }
   for (unsigned seed = 0; seed < 16; ++seed) {

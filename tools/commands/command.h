@@ -24,6 +24,7 @@ int report_command(const std::vector<std::string>& arguments);
 int gate_command(const std::vector<std::string>& arguments);
 int diff_command(const std::vector<std::string>& arguments);
 int snapshot_command(const std::vector<std::string>& arguments);
+int compress_command(const std::vector<std::string>& arguments);
 int clean_command(const std::vector<std::string>& arguments);
 
 }  // namespace seep

@@ -21,6 +21,7 @@
 #include "commands/gating.h"
 #include "commands/reading.h"
 #include "commands/run_arguments.h"
+#include "compression/recording_compression.h"
 #include "error.h"
 #include "formats/format.h"
 #include "formats/human.h"
@@ -34,6 +35,7 @@
 #include "leaks/process_summary.h"
 #include "recording/recording.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 #include "recovery/region_keeper.h"
 
 namespace seep {
@@ -70,6 +72,7 @@ class Run {
       say(error.what());
       if (gating_) judged = static_cast<int>(ExitCode::kUnreadable);
     }
+    if (arguments_.compress) compress(*directory);
     return end.status() == 0 ? judged : end.status();
   }
 
@@ -219,6 +222,17 @@ class Run {
       case Outcome::kNotJudged: break;
     }
     return static_cast<int>(ExitCode::kUnreadable);
+  }
+
+  // After all that is told of it. Where a passing gate left nothing, there is nothing to say.
+  static void compress(const RecordingDirectory& directory) {
+    std::error_code failed;
+    if (!std::filesystem::exists(directory.path(), failed) || is_empty(directory)) return;
+    RecordingCompression compression;
+    compression.add(directory.path());
+    for (const std::string& line : compression.left()) say(line);
+    for (const Error& problem : compression.problems()) say(problem.what());
+    say(compression.summary());
   }
 
   // The program was observed, and made no allocation (sampled: none that was sampled), so that there is no stream.

@@ -47,6 +47,7 @@ bool parse_run_arguments(const std::vector<std::string>& words, RunArguments& ar
   app.add_flag("--force", arguments.force, "replace a recording in DIR");
   app.add_option("--interval", arguments.interval, "time between snapshots (default: 10s)")->type_name("DUR");
   app.add_flag("--full", arguments.full, "print the whole report at the end");
+  app.add_flag("--compress", arguments.compress, "compress the recording at the end, as seep compress does");
   add_symbol_cache_option(app, arguments.no_symbol_cache);
   CLI::Option* gate = app.add_flag("--gate", arguments.gate, "pass or fail by what is leaked, with an exit code");
   app.add_option("--leak-exitcode", arguments.leak_exit_code, "the exit status where the gate fails (default: 23)")

@@ -19,6 +19,7 @@ struct RunArguments {
   bool force = false;
   std::string interval;
   bool full = false;
+  bool compress = false;
   bool no_symbol_cache = false;
   bool gate = false;
   GateArguments gating;

@@ -16,6 +16,7 @@
 #include "recording/framing.h"
 #include "recording/host_identity.h"
 #include "recording/recording.h"
+#include "recording/stream_listing.h"
 #include "recording/stream_writer.h"
 
 namespace seep {
@@ -99,7 +100,7 @@ std::pair<uint64_t, uint64_t> order_of(const ProcessRecording& process) {
 // tells.
 template <typename Visit>
 void each_stream(const std::string& directory, Visit visit) {
-  for (const std::string& path : streams_in(directory)) {
+  for (const std::string& path : streams_to_read(directory)) {
     std::unique_ptr<ProcessRecording> process;
     try {
       std::vector<Error> problems;
@@ -193,7 +194,8 @@ std::optional<proto::NotObserved> finish_stream(const std::string& directory, co
                                                 const ChildEnd& end) {
   const auto process = last_stream(directory, wanted);
   if (process == nullptr) return std::nullopt;
-  if (!process->end()) {
+  // Whoever compressed it meanwhile knew it for finished.
+  if (!process->end() && !process->compressed) {
     StreamWriter tail(process->next_sequence);
     tail.write(end_of(end, process->header().started_monotonic_ns()));
     const std::string& path = process->stream_path();

@@ -13,8 +13,8 @@
 
 #include "error.h"
 #include "recording/process_liveness.h"
-#include "recording/recording.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 
 namespace seep {
 namespace {

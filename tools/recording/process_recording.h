@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "recording/compression_damage.h"
 #include "recording/counter_history.h"
 #include "recording/frame_tree.h"
 #include "recording/stream_reader.h"
@@ -82,7 +83,9 @@ class ProcessRecording {
   const std::optional<std::string>& contradiction() const { return contradiction_; }
 
   // What the reader said about the stream's bytes.
-  std::vector<Damage> damage;
+  std::vector<Damage> damage;  // Offsets are the raw stream's.
+  bool compressed = false;
+  std::optional<CompressionDamage> compression_damage;
   uint64_t lost_messages = 0;
   uint64_t next_sequence = 0;
 

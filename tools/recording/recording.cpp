@@ -11,9 +11,11 @@
 #include <tuple>
 
 #include "recording/byte_source.h"
+#include "recording/opened_stream.h"
 #include "recording/process_liveness.h"
 #include "recording/region_file.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 #include "recording/stream_reader.h"
 #include "threads/read_ahead.h"
 
@@ -22,13 +24,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kStreamSuffix[] = ".seep";
 // Verifying and parsing takes as long as applying: of a stream that is worth a thread, it is done meanwhile.
 constexpr off_t kLargeStreamBytes = 1 << 20;
+constexpr off_t kLargeCompressed = kLargeStreamBytes / 5;
 
 std::string describe(const Damage& damage) {
   if (damage.cut) return absl::StrFormat("is cut here: the last %u bytes are part of a message", damage.skipped_bytes);
   return absl::StrFormat("is damaged: %u bytes were skipped", damage.skipped_bytes);
+}
+
+// Of a compressed file, whose own bytes are others.
+std::string describe_decompressed(const Damage& damage) {
+  return absl::StrFormat("at byte %u of what it decompresses to: %s", damage.offset, describe(damage));
 }
 
 // `healed`: the region says again what the end of the stream does not.
@@ -40,8 +47,12 @@ void report_problems(const ProcessRecording& process, bool healed, std::vector<E
   for (const Damage& damage : process.damage) {
     // Somebody who is still writing is not a cut file.
     if (damage.cut && (healed || is_running(process))) continue;
-    add(damage.offset, describe(damage));
+    // A message that ends where decompressing does is no damage of its own.
+    if (damage.cut && process.compression_damage) continue;
+    if (process.compressed) add(std::nullopt, describe_decompressed(damage));
+    else add(damage.offset, describe(damage));
   }
+  if (process.compression_damage) add(process.compression_damage->offset, process.compression_damage->what);
   if (!process.has_header()) add(std::nullopt, "has lost its header: who was recorded is unknown");
   // Where bytes were skipped the loss has been said; a gap without any is a loss of its own.
   if (process.lost_messages > 0 && process.damage.empty()) {
@@ -50,32 +61,17 @@ void report_problems(const ProcessRecording& process, bool healed, std::vector<E
   if (process.contradiction()) add(std::nullopt, *process.contradiction());
 }
 
-std::optional<fs::file_time_type> newest_stream_time(const fs::path& directory) {
-  std::optional<fs::file_time_type> newest;
+// Of a stream that was compressed meanwhile, or since it was told of, the compressed one.
+std::string as_it_is_now(const std::string& path) {
   std::error_code failed;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
-    if (entry.path().extension() != kStreamSuffix || !entry.is_regular_file(failed)) continue;
-    const auto time = entry.last_write_time(failed);
-    if (!failed && (!newest || time > *newest)) newest = time;
-  }
-  return newest;
-}
-
-// When a directory entry was last recorded into, if it is a recording at all.
-std::optional<fs::file_time_type> recording_time(const fs::directory_entry& entry) {
-  std::error_code failed;
-  if (entry.is_symlink(failed)) return std::nullopt;
-  if (entry.is_directory(failed)) {
-    return entry.path().filename().string().starts_with("seep.") ? newest_stream_time(entry.path()) : std::nullopt;
-  }
-  if (entry.path().extension() != kStreamSuffix || !entry.is_regular_file(failed)) return std::nullopt;
-  const auto time = entry.last_write_time(failed);
-  return failed ? std::nullopt : std::optional(time);
+  const std::string compressed = path + kCompressionSuffix;
+  const bool gone = fs::symlink_status(path, failed).type() == fs::file_type::not_found;
+  return gone && fs::exists(compressed, failed) ? compressed : path;
 }
 
 void load_into(Recording& recording, const std::string& path) {
   try {
-    recording.processes.push_back(load_stream(path, recording.problems));
+    recording.processes.push_back(load_stream(as_it_is_now(path), recording.problems));
   } catch (const Error& error) {
     recording.problems.push_back(error);
   }
@@ -115,7 +111,7 @@ void load_directory(Recording& recording, const std::string& directory) {
   // One that is not there yet may have been meant by processes that have not come to their first snapshot.
   const std::vector<RegionFacts> regions = regions_of(directory);
   const bool only_meant = !regions.empty() && !fs::exists(directory, failed);
-  for (const std::string& stream : only_meant ? std::vector<std::string>() : streams_in(directory)) {
+  for (const std::string& stream : only_meant ? std::vector<std::string>() : streams_to_read(directory)) {
     const bool unwritten = std::any_of(regions.begin(), regions.end(), [&](const RegionFacts& region) {
       return is_unwritten_stream_of(region, stream);
     });
@@ -183,17 +179,6 @@ std::vector<std::string> places_of_orphans_here() {
   return places;
 }
 
-std::vector<std::string> streams_in(const std::string& directory) {
-  std::vector<std::string> streams;
-  std::error_code failed;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
-    if (entry.path().extension() == kStreamSuffix) streams.push_back(entry.path().string());
-  }
-  if (failed) throw Error(ExitCode::kUnreadable, directory, failed.message());
-  std::sort(streams.begin(), streams.end());
-  return streams;
-}
-
 std::string newest_recording() {
   std::optional<fs::file_time_type> newest;
   std::string path;
@@ -240,11 +225,16 @@ bool apply_all(StreamReader& reader, bool large, ProcessRecording& process) {
 }
 
 std::unique_ptr<ProcessRecording> read_stream(const std::string& path) {
-  FileSource source(path);
-  StreamReader reader(source);
+  OpenedStream stream(path);
+  StreamReader reader(stream.bytes());
   auto process = std::make_unique<ProcessRecording>(path);
-  const bool large = source.status().st_size >= kLargeStreamBytes;
+  const bool large = stream.file().status().st_size >= (stream.compressed() ? kLargeCompressed : kLargeStreamBytes);
   const bool any = apply_all(reader, large, *process);
+  process->compressed = stream.compressed();
+  process->compression_damage = stream.damage();
+  if (!any && stream.damage()) {
+    throw Error(ExitCode::kUnreadable, path, stream.damage()->offset, stream.damage()->what);
+  }
   if (!any) throw Error(ExitCode::kUnreadable, path, "is not a seep recording, or nothing of it is whole");
   process->damage = reader.damage();
   process->lost_messages = reader.lost_messages();
@@ -289,7 +279,10 @@ void sort_by_start(Recording& recording) {
 // The stream that a region was written to, if it is there.
 std::unique_ptr<ProcessRecording> stream_of(const RegionFacts& region) {
   const fs::path recorded = region.identity.stream_path;
-  for (const fs::path& path : {fs::path(region.path).parent_path() / recorded.filename(), recorded}) {
+  const fs::path beside = fs::path(region.path).parent_path() / recorded.filename();
+  const std::string compressed_beside = beside.string() + kCompressionSuffix;
+  for (const fs::path& path :
+       {beside, fs::path(compressed_beside), recorded, fs::path(recorded.string() + kCompressionSuffix)}) {
     std::error_code failed;
     if (!fs::is_regular_file(fs::symlink_status(path, failed)) || fs::file_size(path, failed) == 0) continue;
     try {

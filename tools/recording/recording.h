@@ -30,11 +30,8 @@ Recording load_orphans(const std::vector<std::string>& directories);
 // One stream; where it is damaged, the problems say so. Throws an Error where nothing of it can be read.
 std::unique_ptr<ProcessRecording> load_stream(const std::string& path, std::vector<Error>& problems);
 
-// The streams of a directory, sorted; an Error where it cannot be read.
-std::vector<std::string> streams_in(const std::string& directory);
-
-// The newest `seep.*` directory with streams, or `.seep` file, in the working directory; an Error where there is none,
-// which says so where processes that recorded here left regions all the same.
+// The newest `seep.*` directory with streams, or `.seep` or `.seep.zst` file, in the working directory; an Error where
+// there is none, which says so where processes that recorded here left regions all the same.
 std::string newest_recording();
 
 // The directories, in or below the working directory, into which processes were to record that died and have left a

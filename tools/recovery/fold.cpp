@@ -11,10 +11,12 @@
 #include <filesystem>
 #include <optional>
 
+#include "compression/stream_compression.h"
 #include "error.h"
-#include "recording/recording.h"
+#include "recording/opened_stream.h"
 #include "recording/region_file.h"
 #include "recording/region_search.h"
+#include "recording/stream_listing.h"
 #include "recording/stream_reader.h"
 #include "recovery/acting_as.h"
 #include "recovery/region_claim.h"
@@ -64,6 +66,7 @@ class Fold {
   std::string run() {
     if (tail_) check_writable(stream_path_);
     if (request_.pretend) return stream_path_;
+    if (!compressed_path_.empty()) restore();
     if (!tail_ || !tail_->closed() || has_news()) append();
     remove_region();
     return stream_path_;
@@ -77,6 +80,7 @@ class Fold {
     const std::string beside = directory_of(facts_.path) + "/" + fs::path(recorded).filename().string();
     const bool original = is_original(facts_);
     if (look_at(beside) || (original && look_at(recorded))) return check_wanted();
+    if (look_at_compressed(beside) || (original && look_at_compressed(recorded))) return check_wanted();
     stream_path_ = original ? recorded : beside;
     check_wanted();
     // In another namespace's mounts the path may have meant another place.
@@ -94,6 +98,33 @@ class Fold {
     tail_ = read_tail(stream, region_.identity(), region_.copy().header().stream);
     if (tail_) stream_path_ = path;
     return tail_.has_value();
+  }
+
+  // Somebody compressed it, in spite of the region. Where it is not whole it is left alone: a new stream then says all
+  // that the region knows.
+  bool look_at_compressed(const std::string& path) {
+    struct stat status;
+    const std::string compressed = path + kCompressionSuffix;
+    if (lstat(path.c_str(), &status) == 0 || lstat(compressed.c_str(), &status) != 0) return false;
+    if (!S_ISREG(status.st_mode) || (status.st_uid != facts_.owner && status.st_uid != geteuid())) return false;
+    OpenedStream stream(compressed);
+    StreamReader reader(stream.bytes());
+    proto::Message message;
+    const bool ours =
+        reader.next(message) && message.has_header() && same_recording(region_.identity(), message.header());
+    while (ours && reader.next(message))
+      ;
+    if (!ours || !stream.compressed() || stream.damage()) return false;
+    check_writable(directory_of(path));
+    compressed_path_ = compressed;
+    stream_path_ = path;
+    return true;
+  }
+
+  // The process's own writer goes on behind the raw one.
+  void restore() {
+    restore_stream(compressed_path_, fs::path(stream_path_).filename().string());
+    if (!look_at(stream_path_)) throw cannot(stream_path_, "has changed meanwhile");
   }
 
   void check_wanted() const {
@@ -195,6 +226,7 @@ class Fold {
   RegionFile region_;
   std::optional<StreamTail> tail_;  // Of the stream that there is.
   std::string stream_path_;
+  std::string compressed_path_;  // Of the one that is to be decompressed before.
 };
 
 bool is_gone(const FileSource& file) {
@@ -218,16 +250,6 @@ void fold_quietly(const RegionFacts& region, LivenessJudge& judge, const std::st
   } catch (const std::exception&) {
     // It stays where it is, and is read there; what is wrong with it will be said then.
   }
-}
-
-// The stream's Header alone: who it is, and where its region was.
-ProcessRecording beginning_of(const std::string& stream_path) {
-  ProcessRecording process(stream_path);
-  FileSource source(stream_path);
-  StreamReader reader(source);
-  proto::Message message;
-  if (reader.next(message) && message.has_header()) process.apply(message, 0);
-  return process;
 }
 
 // A file that was made for a stream, and nothing could be written into it.

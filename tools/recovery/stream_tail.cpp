@@ -61,7 +61,7 @@ std::optional<StreamTail> read_tail(FileSource& stream, const Identity& identity
   return tail;
 }
 
-bool begins_recording(FileSource& stream, const Identity& identity) {
+bool begins_recording(ByteSource& stream, const Identity& identity) {
   StreamReader reader(stream);
   proto::Message message;
   return reader.next(message) && message.has_header() && same_recording(identity, message.header());

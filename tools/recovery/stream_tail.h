@@ -28,6 +28,6 @@ struct StreamTail {
 std::optional<StreamTail> read_tail(FileSource& stream, const Identity& identity, const StreamState& state);
 
 // Whether the file's first message is the Header of this recording.
-bool begins_recording(FileSource& stream, const Identity& identity);
+bool begins_recording(ByteSource& stream, const Identity& identity);
 
 }  // namespace seep
