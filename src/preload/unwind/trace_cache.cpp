@@ -95,14 +95,10 @@ uint64_t TraceCache::find_or_write_segment(uintptr_t sp, const WalkedWords& word
   for (unsigned i = first; i < first + kSegmentWords; ++i) hash = mix(hash ^ words.value[i] ^ words.offset[i]);
   Word& bucket = memory().segments[hash >> (64 - kSegmentsLog2)];
   const uint64_t there = load(bucket);
-  const auto offset_of = [&](unsigned i) { return static_cast<uint16_t>(words.offset[first + i] - lowest); };
+  const auto word_at = [&](unsigned i) { return placed(words.value[first + i], words.offset[first + i] - lowest); };
   const auto is_same = [&](const Segment& segment) {
     bool same = load(segment.base) == base && load(segment.link) == link;
-    for (unsigned i = 0; same && i < kSegmentWords; ++i) {
-      const Group& group = segment.groups[i / kGroupWords];
-      same = load(group.word[i % kGroupWords]) == words.value[first + i] &&
-             load(group.offset[i % kGroupWords]) == offset_of(i);
-    }
+    for (unsigned i = 0; same && i < kSegmentWords; ++i) same = load(segment.words[i]) == word_at(i);
     return same;
   };
   if (there != 0 && is_intact(there) && is_same(at<Segment>(memory(), there))) return there;
@@ -110,11 +106,7 @@ uint64_t TraceCache::find_or_write_segment(uintptr_t sp, const WalkedWords& word
   auto& segment = const_cast<Segment&>(at<Segment>(memory(), place));
   segment.link.store(link, std::memory_order_relaxed);
   segment.base.store(base, std::memory_order_relaxed);
-  for (unsigned i = 0; i < kSegmentWords; ++i) {
-    Group& group = segment.groups[i / kGroupWords];
-    group.offset[i % kGroupWords].store(offset_of(i), std::memory_order_relaxed);
-    group.word[i % kGroupWords].store(words.value[first + i], std::memory_order_relaxed);
-  }
+  for (unsigned i = 0; i < kSegmentWords; ++i) segment.words[i].store(word_at(i), std::memory_order_relaxed);
   bucket.store(place, std::memory_order_relaxed);
   return place;
 }
@@ -151,23 +143,21 @@ void TraceCache::remember_last(const WalkedWords& words) noexcept {
 // The first `count` words stand in the entry itself.
 uint64_t TraceCache::write_entry(const WalkStart& start, const WalkedWords& words, unsigned count, uint64_t link,
                                  const Trace& trace) noexcept {
-  const unsigned groups = (count + kGroupWords - 1) / kGroupWords;
-  const uint64_t place = claim(sizeof(Entry) - (kSegmentGroups - groups) * sizeof(Group));
+  const uint64_t place = claim(sizeof(Entry));
   auto& entry = const_cast<Entry&>(at<Entry>(memory(), place));
   const auto store = [](Word& word, uint64_t value) { word.store(value, std::memory_order_relaxed); };
   store(entry.pc, start.pc);
   store(entry.sp, start.sp);
   store(entry.frame_pointer, words.goes_by_start ? start.frame_pointer : 0);
-  store(entry.generation_and_groups, uint64_t{groups} << 32 | start.generation);
+  store(entry.generation_and_count, uint64_t{count} << 32 | start.generation);
   store(entry.end, start.sp + (uint64_t{words.largest_offset} + 1) * kWordBytes);
   store(entry.record_bits, trace.record_bits);
   store(entry.shard, reinterpret_cast<uint64_t>(trace.shard));
   store(entry.thread_and_trace, uint64_t{trace.trace} << 32 | trace.thread);
   store(entry.link, link);
-  for (unsigned i = 0; i < groups * kGroupWords; ++i) {
+  for (unsigned i = 0; i < kSegmentWords; ++i) {
     const unsigned from = i < count ? i : count - 1;
-    entry.groups[i / kGroupWords].offset[i % kGroupWords].store(words.offset[from], std::memory_order_relaxed);
-    store(entry.groups[i / kGroupWords].word[i % kGroupWords], words.value[from]);
+    store(entry.words[i], placed(words.value[from], words.offset[from]));
   }
   return place;
 }
@@ -178,30 +168,23 @@ bool TraceCache::begins_alike(uint64_t place, const WalkStart& start) const noex
   if (place == 0 || !is_intact(place)) return false;
   const Entry& entry = at<Entry>(memory(), place);
   return load(entry.pc) == start.pc && load(entry.sp) == start.sp &&
-         static_cast<uint32_t>(load(entry.generation_and_groups)) == start.generation;
+         static_cast<uint32_t>(load(entry.generation_and_count)) == start.generation;
 }
 
 // The word with this index of an entry that can only be looked at by who writes; false where it has none.
 bool TraceCache::word_of(uint64_t place, unsigned index, uint64_t& word) const noexcept {
   const Entry& entry = at<Entry>(memory(), place);
-  const uint64_t groups = load(entry.generation_and_groups) >> 32;
-  uint64_t link = load(entry.link);
-  const Group* group = entry.groups;
-  // What the last group is filled up with counts for nothing: a walk goes on with other words there.
-  unsigned count = 0;
-  for (unsigned i = 0; i < groups * kGroupWords; ++i, ++count) {
-    const auto offset = [&](unsigned at) { return load(group[at / kGroupWords].offset[at % kGroupWords]); };
-    if (i > 0 && offset(i) == offset(i - 1)) break;
-  }
+  uint64_t count = load(entry.generation_and_count) >> 32, link = load(entry.link);
+  const Word* words = entry.words;
   while (index >= count) {
     if (link == 0 || !is_intact(link)) return false;
-    index -= count;
+    index -= static_cast<unsigned>(count);
     const Segment& segment = at<Segment>(memory(), link);
     link = load(segment.link);
-    group = segment.groups;
+    words = segment.words;
     count = kSegmentWords;
   }
-  word = load(group[index / kGroupWords].word[index % kGroupWords]);
+  word = word_in(load(words[index]));
   return true;
 }
 

@@ -12,6 +12,7 @@ namespace seep {
 struct WalkedWords {
   static constexpr unsigned kMost = 160;
   static constexpr uint64_t kMostOffset = 0xFFFF;  // In words: half a MiB.
+  static constexpr unsigned kWordBits = 48;        // Of what leads a walk: addresses of code and stack.
 
   // Where the walk left seep's own frames: the caller's registers.
   uintptr_t pc, sp, frame_pointer;
@@ -39,7 +40,7 @@ struct WalkedWords {
   }
   void add(uintptr_t address, uint64_t word) noexcept {
     const uint64_t at = (address - sp) / sizeof word;
-    if (!usable || (address - sp) % sizeof word != 0 || at > kMostOffset || count == kMost) {
+    if (!usable || (address - sp) % sizeof word != 0 || at > kMostOffset || word >> kWordBits != 0 || count == kMost) {
       usable = false;
       return;
     }

@@ -19,6 +19,9 @@ constexpr uint32_t kOwner = 1;
 constexpr uint32_t kGeneration = 5;
 constexpr auto kNobodyIsGone = [](uint32_t) { return false; };
 
+// Of code or of a stack: 48 bits.
+uint64_t random_address(std::mt19937_64& random) { return random() >> 16; }
+
 // A stack of so many words, of which walks read some.
 struct Stack {
   explicit Stack(size_t words = 400) : word(words) {}
@@ -75,9 +78,11 @@ TEST_F(TraceCacheTest, WhatWasPutInIsFoundWhileEachWordIsAsItWas) {
     stack.word[1] = 99;  // One that no walk reads.
     EXPECT_EQ(find(start), 7u);
     for (const size_t place : places) {
-      stack.word[place] ^= uint64_t{1} << 63;
-      EXPECT_EQ(find(start), 0u) << place;
-      stack.word[place] ^= uint64_t{1} << 63;
+      for (const unsigned bit : {0u, 47u, 48u, 63u}) {
+        stack.word[place] ^= uint64_t{1} << bit;
+        EXPECT_EQ(find(start), 0u) << place << ", bit " << bit;
+        stack.word[place] ^= uint64_t{1} << bit;
+      }
     }
     EXPECT_EQ(find(start), 7u);
   }
@@ -208,7 +213,7 @@ TEST_F(TraceCacheTest, WhatIsWrittenOverIsNotFound) {
   const auto places = every(4, 100);
   std::vector<std::vector<uint64_t>> known(1);
   for (Ref trace = 1; trace < 8'000; ++trace) {
-    for (const size_t place : places) stack.word[place] = random();
+    for (const size_t place : places) stack.word[place] = random_address(random);
     const WalkStart start = stack.start(0x1000);
     known.push_back(stack.word);
     insert(start, stack.walk(start, places), trace);
