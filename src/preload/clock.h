@@ -30,7 +30,7 @@ void find_tick_words() noexcept;  // Once; after start_clock.
 // The time, read anew, and told to the clock. `before_ns` is what it was told before.
 [[nodiscard]] uint64_t read_coarse_ns(ThreadClock& clock, uint64_t before_ns) noexcept;
 
-extern constinit std::atomic<const std::atomic<uint64_t>*> tick_words;
+[[gnu::visibility("hidden")]] extern constinit std::atomic<const std::atomic<uint64_t>*> tick_words;
 inline bool ThreadClock::is_right() const noexcept {
   const std::atomic<uint64_t>* words = tick_words.load(std::memory_order_relaxed);
   return words[0].load(std::memory_order_relaxed) == seconds && words[1].load(std::memory_order_relaxed) == nanoseconds;

@@ -9,11 +9,17 @@ namespace seep {
 namespace {
 
 constexpr uint8_t kSticky = 255;
-alignas(64) constinit uint8_t every_address[64] = {kSticky, kSticky};
+// Two buckets, which begin where their shift says.
+alignas(64) constinit uint8_t every_address[LiveFilter::array_bytes(1)] = {};
 
 }  // namespace
 
-void LiveFilter::match_everything() noexcept { packed_.store(pack(every_address, 1), std::memory_order_relaxed); }
+void LiveFilter::match_everything() noexcept {
+  const PackedFilter filter = pack(every_address, 1);
+  uint8_t* buckets = bucket(filter, 0);
+  buckets[0] = buckets[1] = kSticky;
+  packed_.store(filter, std::memory_order_release);
+}
 
 uint64_t LiveFilter::buckets() const noexcept { return uint64_t{1} << (64 - (current() & 63)); }
 
@@ -68,7 +74,7 @@ void LiveFilter::grow_if_full(const LiveTable& table, PrivateMemory& memory) noe
   const sys::SignalsBlocked blocked;  // A handler that jumps away would leave it building for ever.
   PackedFilter nobody = 0;
   if (!building_.compare_exchange_strong(nobody, kClaimed, std::memory_order_seq_cst)) return;
-  void* array = current() == filter ? memory.take(size_t{1} << (buckets_log2 + 2)) : nullptr;
+  void* array = current() == filter ? memory.take(array_bytes(buckets_log2 + 2)) : nullptr;
   if (array != nullptr) {
     const PackedFilter larger = pack(static_cast<uint8_t*>(array), buckets_log2 + 2);
     building_.store(larger, std::memory_order_seq_cst);

@@ -15,36 +15,40 @@
 // removal takes back its count in the filter that `packed` named before the entry left the table, and in no other. What
 // both races can leave behind is a count too many: a bucket that costs a lookup. Old filters are never given back.
 //
-// In exact mode every address is a block: all of a two-byte filter is 255.
+// In exact mode every address is a block: both of two buckets are 255.
 // Runs inside the host, any thread, signal handlers, lock-free.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "preload/live_table.h"
 #include "preload/private_memory.h"
+#include "processor/processor.h"
 
 namespace seep {
 
 // Where the filter's array lies and how far to shift the hash: the array is aligned to 64, and the shift is under 64.
+// The buckets begin that many bytes into the array, so that the sum of this and a hash is where its bucket is.
 using PackedFilter = uintptr_t;
 
 class LiveFilter {
  public:
   static constexpr unsigned kFirstBucketsLog2 = 16;
   static constexpr unsigned kMaxBucketsLog2 = 28;
+  static constexpr size_t array_bytes(unsigned buckets_log2) noexcept { return (size_t{1} << buckets_log2) + 64; }
 
   constexpr explicit LiveFilter(const uint8_t* first_array) : first_array_(first_array) {}
 
-  // Once, before use: points at the first array (2^16 zero bytes, aligned to 64).
+  // Once, before use: points at the first array (array_bytes(kFirstBucketsLog2) zeros, aligned to 64).
   void start() noexcept { packed_.store(pack(first_array_, kFirstBucketsLog2), std::memory_order_relaxed); }
   void match_everything() noexcept;
 
   // False: surely not recorded.
   [[nodiscard]] __attribute__((always_inline)) bool maybe_recorded(const void* block) const noexcept {
     const PackedFilter packed = packed_.load(std::memory_order_acquire);
-    return __atomic_load_n(bucket(packed, reinterpret_cast<uintptr_t>(block)), __ATOMIC_RELAXED) != 0;
+    return is_not_zero(*bucket(packed, reinterpret_cast<uintptr_t>(block)));
   }
 
   // Before an address enters the table; then `settle` with what it returned, once it is in.
@@ -74,7 +78,7 @@ class LiveFilter {
     return reinterpret_cast<uintptr_t>(array) | (64 - buckets_log2);
   }
   static uint8_t* bucket(PackedFilter packed, uintptr_t address) noexcept {
-    return reinterpret_cast<uint8_t*>(packed & ~uintptr_t{63}) + ((address * 0x9E3779B97F4A7C15ull) >> (packed & 63));
+    return reinterpret_cast<uint8_t*>(packed) + ((address * 0x9E3779B97F4A7C15ull) >> (packed & 63));
   }
   static void increment(PackedFilter filter, uintptr_t address) noexcept;
 

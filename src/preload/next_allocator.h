@@ -29,7 +29,7 @@ struct NextAllocator {
   size_t (*malloc_usable_size)(void*);
 };
 
-extern constinit NextAllocator next;
+[[gnu::visibility("hidden")]] extern constinit NextAllocator next;
 
 // Looks all of them up. Called by the constructor, and by the first hook that comes before it.
 void find_next_allocator() noexcept;

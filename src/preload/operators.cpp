@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C++'s operator new and delete, every variant. libstdc++'s call malloc and free, which the hooks see, so they are
-// jumped to; an allocator's own (tcmalloc, jemalloc, mimalloc) lie in one object with its malloc and do not call it, so
-// here is where their blocks are seen. Which it is, is found at an operator's first call: C programs never look
-// anything up.
+// C++'s operator new and delete, every variant. A hook is one jump to where its operator's `target` points:
+//
+//   first       looks the next definition up, once, and points `target` at one of these:
+//     the next    libstdc++'s calls malloc and free, which the hooks see
+//     recorded    an allocator's own (tcmalloc, jemalloc, mimalloc) lies in one object with its malloc and does not
+//     call
+//                 it, so here is where its blocks are seen
+//
+// Looked up at an operator's first call: C programs never look anything up.
 //
 // The names are the mangled ones of the Itanium C++ ABI, as plain C functions: their parameters are passed alike, and
 // the compiler must not take these for operator new. Nothing here may be noexcept: the real ones throw through us. Runs
 // inside the host, any thread, signal handlers.
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,76 +20,112 @@
 #include "preload/recorder.h"
 
 #define SEEP_HOOK extern "C" __attribute__((visibility("default")))
+#define SEEP_SLOW __attribute__((noinline, cold)) static
 
 namespace {
 
-// Of one operator: the next definition, and whether it allocates (or frees) without our hooks seeing it.
-struct NextOperator {
-  std::atomic<void*> function{nullptr};
-  std::atomic<bool> unseen{false};
+template <typename Function>
+Function* find(const char* symbol, const void* caller) {
+  seep::find_next_allocator();  // Where it is already known who that is, this does nothing.
+  return reinterpret_cast<Function*>(seep::find_next_operator(symbol, caller));
+}
+
+// `real` before `target`, which leads to who reads it. Two threads that meet here store the same.
+template <typename Function>
+void set(Function*& real, Function*& target, Function* found, Function* leads_to) {
+  __atomic_store_n(&real, found, __ATOMIC_RELEASE);
+  __atomic_store_n(&target, leads_to, __ATOMIC_RELEASE);
+}
+
+template <typename Function, typename Known>
+bool lies_beside(Function* function, Known* known) {
+  return seep::same_object(reinterpret_cast<const void*>(function), reinterpret_cast<const void*>(known));
+}
+
+// `Name` has the symbol, and makes the names of these functions those of the operator's. `target` and `real` are read
+// plainly, so that a compiler makes one jump of it: each is one word, which changes once.
+template <typename Name, typename... Arguments>
+struct New {
+  using Function = void*(size_t, Arguments...);
+
+  // Jumped to from the hook: the return address is that of the hook's caller. Without any definition behind us there is
+  // no C++ runtime that could throw; the caller gets what malloc gives.
+  SEEP_SLOW void* first(size_t size, Arguments... arguments) {
+    Function* found = find<Function>(Name::text, __builtin_return_address(0));
+    if (found == nullptr) return malloc(size);
+    set(real, target, found, lies_beside(found, seep::next.malloc) ? recorded : found);
+    return target(size, arguments...);
+  }
+
+  static void* recorded(size_t size, Arguments... arguments) {
+    if (seep::wants_sample(size)) return sampled(size, arguments...);
+    return real(size, arguments...);
+  }
+
+  SEEP_SLOW void* sampled(size_t size, Arguments... arguments) {
+    const bool sampled = seep::is_sampled(size);
+    void* block = real(size, arguments...);
+    if (sampled && block != nullptr) seep::record_allocation(block, size);
+    return block;
+  }
+
+  static constinit inline Function* target = first;
+  static constinit inline Function* real = nullptr;
 };
 
-// True where the operator must be recorded here. `find` runs once (or twice, if two threads meet).
-__attribute__((noinline, cold)) void* find(NextOperator& next_operator, const char* symbol, const void* caller,
-                                           const void* malloc_or_free) {
-  void* found = seep::find_next_operator(symbol, caller);
-  if (found == nullptr) return nullptr;
-  next_operator.unseen.store(seep::same_object(found, malloc_or_free), std::memory_order_relaxed);
-  next_operator.function.store(found, std::memory_order_release);
-  return found;
-}
+template <typename Name, typename... Arguments>
+struct Delete {
+  using Function = void(void*, Arguments...);
 
-// Without any definition behind us there is no C++ runtime that could throw; the caller gets what malloc gives.
-template <typename... Arguments>
-__attribute__((always_inline)) inline void* allocate(NextOperator& next_operator, const char* symbol,
-                                                     const void* caller, size_t size, Arguments... arguments) {
-  void* function = next_operator.function.load(std::memory_order_acquire);
-  if (__builtin_expect(function == nullptr, false)) {
-    function = find(next_operator, symbol, caller, reinterpret_cast<const void*>(seep::next.malloc));
-    if (function == nullptr) return malloc(size);
+  SEEP_SLOW void first(void* block, Arguments... arguments) {
+    Function* found = find<Function>(Name::text, __builtin_return_address(0));
+    if (found == nullptr) return free(block);
+    set(real, target, found, lies_beside(found, seep::next.free) ? recorded : found);
+    return target(block, arguments...);
   }
-  const auto real = reinterpret_cast<void* (*)(size_t, Arguments...)>(function);
-  if (!next_operator.unseen.load(std::memory_order_relaxed)) return real(size, arguments...);
-  if (!seep::wants_sample(size)) return real(size, arguments...);
-  const bool sampled = seep::is_sampled(size);
-  void* block = real(size, arguments...);
-  if (sampled && block != nullptr) seep::record_allocation(block, size);
-  return block;
-}
 
-template <typename... Arguments>
-__attribute__((always_inline)) inline void release(NextOperator& next_operator, const char* symbol, const void* caller,
-                                                   void* block, Arguments... arguments) {
-  void* function = next_operator.function.load(std::memory_order_acquire);
-  if (__builtin_expect(function == nullptr, false)) {
-    function = find(next_operator, symbol, caller, reinterpret_cast<const void*>(seep::next.free));
-    if (function == nullptr) return free(block);
+  static void recorded(void* block, Arguments... arguments) {
+    if (seep::maybe_recorded(block)) return taken(block, arguments...);
+    return real(block, arguments...);
   }
-  const auto real = reinterpret_cast<void (*)(void*, Arguments...)>(function);
-  if (next_operator.unseen.load(std::memory_order_relaxed) && seep::maybe_recorded(block)) {
+
+  SEEP_SLOW void taken(void* block, Arguments... arguments) {
     const seep::TakenRecord record = seep::take_record(block);
     seep::count_freed(block, record, true);
     real(block, arguments...);
-    return seep::note_given_back(block, record);
+    seep::note_given_back(block, record);
   }
-  return real(block, arguments...);
+
+  static constinit inline Function* target = first;
+  static constinit inline Function* real = nullptr;
+};
+
+template <typename Name, typename... Arguments>
+__attribute__((always_inline)) inline void* call_new(size_t size, Arguments... arguments) {
+  return New<Name, Arguments...>::target(size, arguments...);
+}
+
+template <typename Name, typename... Arguments>
+__attribute__((always_inline)) inline void call_delete(void* block, Arguments... arguments) {
+  return Delete<Name, Arguments...>::target(block, arguments...);
 }
 
 }  // namespace
 
-#define SEEP_CALLER __builtin_return_address(0)
-
-#define SEEP_NEW(NAME, PARAMETERS, ...)                                                  \
-  SEEP_HOOK void* NAME PARAMETERS {                                                      \
-    static constinit NextOperator next_operator;                                         \
-    return allocate(next_operator, #NAME, SEEP_CALLER, size __VA_OPT__(, ) __VA_ARGS__); \
+#define SEEP_NAME(NAME)                        \
+  namespace {                                  \
+  struct Of##NAME {                            \
+    static constexpr const char* text = #NAME; \
+  };                                           \
   }
 
-#define SEEP_DELETE(NAME, PARAMETERS, ...)                                               \
-  SEEP_HOOK void NAME PARAMETERS {                                                       \
-    static constinit NextOperator next_operator;                                         \
-    return release(next_operator, #NAME, SEEP_CALLER, block __VA_OPT__(, ) __VA_ARGS__); \
-  }
+#define SEEP_NEW(NAME, PARAMETERS, ...) \
+  SEEP_NAME(NAME)                       \
+  SEEP_HOOK void* NAME PARAMETERS { return call_new<Of##NAME>(size __VA_OPT__(, ) __VA_ARGS__); }
+
+#define SEEP_DELETE(NAME, PARAMETERS, ...) \
+  SEEP_NAME(NAME)                          \
+  SEEP_HOOK void NAME PARAMETERS { return call_delete<Of##NAME>(block __VA_OPT__(, ) __VA_ARGS__); }
 
 // A const std::nothrow_t& and a std::align_val_t, as they are passed.
 using Nothrow = const void*;

@@ -37,8 +37,8 @@ struct OptionKey {
   const char* name;
   bool (*parse)(Options& options, const char* value);  // False: the value is no good.
 };
-extern const OptionKey kOptionKeys[];
-extern const size_t kOptionKeyCount;
+[[gnu::visibility("hidden")]] extern const OptionKey kOptionKeys[];
+[[gnu::visibility("hidden")]] extern const size_t kOptionKeyCount;
 
 // Calls complain(context, key, value) for each unknown key (value null) and bad value.
 using Complain = void (*)(void* context, const char* key, const char* value);

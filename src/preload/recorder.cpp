@@ -26,7 +26,7 @@ constinit thread_local ThreadState thread_state{};
 
 namespace {
 
-alignas(64) constinit uint8_t first_filter[1 << LiveFilter::kFirstBucketsLog2] = {};
+alignas(64) constinit uint8_t first_filter[LiveFilter::array_bytes(LiveFilter::kFirstBucketsLog2)] = {};
 constinit std::atomic<uint32_t> filter_started{0};
 
 constexpr unsigned kSampledShards = 4;

@@ -26,7 +26,7 @@ namespace seep {
 
 struct CallerFrame;  // trace_capture.h
 
-extern constinit LiveFilter live_filter;
+[[gnu::visibility("hidden")]] extern constinit LiveFilter live_filter;
 
 // Once, before the filter is asked for the first time. Back to that, where nothing is to be recorded. And for blocks of
 // the bootstrap arena, which free() must find.

@@ -95,7 +95,7 @@ struct Recording {
   }
 };
 
-extern constinit Recording recording;
+[[gnu::visibility("hidden")]] extern constinit Recording recording;
 
 // Reads the options, sets up what needs no region. At the first slow path or in the constructor, whichever is first.
 // False: nothing is recorded in this process (yet).

@@ -51,6 +51,6 @@ struct ThreadState {
 };
 static_assert(sizeof(ThreadState) <= 128);
 
-extern constinit thread_local ThreadState thread_state;
+[[gnu::visibility("hidden")]] extern constinit thread_local ThreadState thread_state;
 
 }  // namespace seep

@@ -54,6 +54,6 @@ class SystemGate {
   std::atomic<uint64_t> denied_[kNumbers / 64]{};
 };
 
-extern constinit SystemGate system_gate;
+[[gnu::visibility("hidden")]] extern constinit SystemGate system_gate;
 
 }  // namespace seep

@@ -90,6 +90,6 @@ class ForkMemory {
   std::atomic<bool> full_{false};
 };
 
-extern constinit ForkMemory fork_memory;
+[[gnu::visibility("hidden")]] extern constinit ForkMemory fork_memory;
 
 }  // namespace seep::leak_scan

@@ -50,7 +50,7 @@ class OwnMemory {
   std::atomic<uint32_t> unnoted_{0};
 };
 
-extern constinit OwnMemory own_memory;
+[[gnu::visibility("hidden")]] extern constinit OwnMemory own_memory;
 
 template <typename Visit>
 void OwnMemory::each(Visit visit) const noexcept {

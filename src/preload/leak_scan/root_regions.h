@@ -39,6 +39,6 @@ class RootRegions {
   Entry entries_[kMostRegions]{};
 };
 
-extern constinit RootRegions root_regions;
+[[gnu::visibility("hidden")]] extern constinit RootRegions root_regions;
 
 }  // namespace seep::leak_scan

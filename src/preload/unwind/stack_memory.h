@@ -45,7 +45,7 @@ struct StackMemory {
 
 // Where the kernel laid the arguments of the process, above its first stack (proc(5), stat's startstack); 0: not known,
 // and that stack is one of which nothing is known. Set once, before use.
-extern constinit uintptr_t process_stack_start;
+[[gnu::visibility("hidden")]] extern constinit uintptr_t process_stack_start;
 
 // For the stack that holds `sp`.
 [[nodiscard]] StackMemory find_stack(ThreadState& thread, uintptr_t sp) noexcept;

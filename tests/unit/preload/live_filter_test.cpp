@@ -13,8 +13,9 @@ namespace {
 
 class LiveFilterTest : public testing::Test {
  protected:
-  LiveFilterTest() : array(static_cast<uint8_t*>(aligned_alloc(64, 1 << 16))), filter(array), table(memory, 4) {
-    memset(array, 0, 1 << 16);
+  static constexpr size_t kArrayBytes = LiveFilter::array_bytes(LiveFilter::kFirstBucketsLog2);
+  LiveFilterTest() : array(static_cast<uint8_t*>(aligned_alloc(64, kArrayBytes))), filter(array), table(memory, 4) {
+    memset(array, 0, kArrayBytes);
     filter.start();
   }
   ~LiveFilterTest() override { free(array); }
