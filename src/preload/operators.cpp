@@ -3,10 +3,9 @@
 // C++'s operator new and delete, every variant. A hook is one jump to where its operator's `target` points:
 //
 //   first       looks the next definition up, once, and points `target` at one of these:
-//     the next    libstdc++'s calls malloc and free, which the hooks see
-//     recorded    an allocator's own (tcmalloc, jemalloc, mimalloc) lies in one object with its malloc and does not
-//     call
-//                 it, so here is where its blocks are seen
+//   the next    libstdc++'s calls malloc and free, which the hooks see
+//   recorded    an allocator's own (tcmalloc, jemalloc, mimalloc) lies in one object with its malloc and does not call
+//               it, so here is where its blocks are seen
 //
 // Looked up at an operator's first call: C programs never look anything up.
 //
@@ -70,7 +69,7 @@ struct New {
   }
 
   static constinit inline Function* target = first;
-  static constinit inline Function* real = nullptr;
+  static constinit inline Function* real = first;  // Also what a processor that reorders loads may still see.
 };
 
 template <typename Name, typename... Arguments>
@@ -97,7 +96,7 @@ struct Delete {
   }
 
   static constinit inline Function* target = first;
-  static constinit inline Function* real = nullptr;
+  static constinit inline Function* real = first;  // Also what a processor that reorders loads may still see.
 };
 
 template <typename Name, typename... Arguments>
