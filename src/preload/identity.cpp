@@ -45,6 +45,15 @@ void read_boot_id(uint8_t (&boot_id)[16]) {
   }
 }
 
+// Field `number`, from 3 on, behind the second one's end.
+uint64_t stat_field(const char* at, unsigned number) {
+  for (unsigned field = 2; at != nullptr && field < number; ++field) at = strchr(at + 1, ' ');
+  uint64_t value = 0;
+  if (at == nullptr) return 0;
+  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<uint64_t>(*at - '0');
+  return value;
+}
+
 void read_executable(char* to, size_t bytes) {
   const long length = sys::read_link("/proc/self/exe", to, bytes - 1);
   if (sys::failed(length)) to[0] = '\0';
@@ -101,7 +110,7 @@ void fill_random(void* to, size_t bytes) noexcept {
   for (size_t at = 0; at < bytes; ++at) static_cast<uint8_t*>(to)[at] = static_cast<uint8_t>(next_random(state));
 }
 
-uint64_t read_stat_field(unsigned number) noexcept {
+ProcessStat read_process_stat() noexcept {
   char text[1024];
   // In a vfork child, which may be the first to record, that is another process.
   char path[64] = "/proc/self/stat";
@@ -111,13 +120,14 @@ uint64_t read_stat_field(unsigned number) noexcept {
     name.add_number(recording.pid);
     name.add("/stat");
   }
-  if (read_file(path, text, sizeof text) == 0) return 0;
-  const char* at = strrchr(text, ')');  // The second field is a name in parentheses that may hold anything.
-  for (unsigned field = 2; at != nullptr && field < number; ++field) at = strchr(at + 1, ' ');
-  uint64_t value = 0;
-  if (at == nullptr) return 0;
-  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<uint64_t>(*at - '0');
-  return value;
+  if (read_file(path, text, sizeof text) == 0) return {};
+  const char* end_of_name = strrchr(text, ')');  // The second field is in parentheses, and may hold anything.
+  return {stat_field(end_of_name, 4), stat_field(end_of_name, 22), stat_field(end_of_name, 28)};
+}
+
+uint64_t process_start_ticks() noexcept {
+  if (recording.start_ticks == 0) recording.start_ticks = read_process_stat().start_ticks;
+  return recording.start_ticks;
 }
 
 uint64_t read_pid_namespace() noexcept {
@@ -132,10 +142,9 @@ void fill_identity(Identity& identity) noexcept {
   identity.has_parent_recording = recording.has_parent_recording;
   read_boot_id(identity.boot_id);
   identity.pid = recording.pid;
-  identity.parent_pid =
-      static_cast<uint32_t>(is_own_process() ? sys::parent_process_id() : read_stat_field(kParentField));
+  identity.parent_pid = static_cast<uint32_t>(is_own_process() ? sys::parent_process_id() : read_process_stat().parent);
   identity.pid_namespace = read_pid_namespace();
-  identity.process_start_ticks = read_stat_field(kStartTimeField);
+  identity.process_start_ticks = process_start_ticks();
   identity.depth_limit = options.depth;
   identity.sample_bytes = options.sample_bytes;
   identity.interval_ns = options.interval_ns;

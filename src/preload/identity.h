@@ -27,11 +27,13 @@ void fill_random(void* to, size_t bytes) noexcept;
 // Inode of /proc/self/ns/pid; 0 where it cannot be read.
 [[nodiscard]] uint64_t read_pid_namespace() noexcept;
 
-inline constexpr unsigned kStartTimeField = 22;
-inline constexpr unsigned kParentField = 4;
-
-// Field `number` of /proc/self/stat (proc(5)), for numbers from 3; 0 where it cannot be read.
-[[nodiscard]] uint64_t read_stat_field(unsigned number) noexcept;
+// Of /proc/self/stat (proc(5)); zeros where it cannot be read.
+struct ProcessStat {
+  uint64_t parent, start_ticks, initial_stack;
+};
+[[nodiscard]] ProcessStat read_process_stat() noexcept;
+// When the process started, by its recording: the kernel makes the whole of that file for each who asks.
+[[nodiscard]] uint64_t process_start_ticks() noexcept;
 
 // All fields but the region's path and what was inherited.
 void fill_identity(Identity& identity) noexcept;

@@ -46,7 +46,20 @@ void* PrivateMemory::map(size_t bytes) noexcept {
   return memory;
 }
 
+// Null: it is not small, or does not fit any more.
+void* PrivateMemory::take_small(size_t bytes) noexcept {
+  const size_t rounded = (bytes + kSmallUnitBytes - 1) / kSmallUnitBytes * kSmallUnitBytes;
+  if (bytes > kSmallBytes || rounded > zeros_bytes_ - zeros_used_) return nullptr;
+  void* memory = zeros_ + zeros_used_;
+  zeros_used_ += rounded;
+  return memory;
+}
+
 void* PrivateMemory::take(size_t bytes) noexcept {
+  if (whole_ != nullptr) {
+    void* small = take_small(bytes);
+    return small != nullptr ? small : whole_->take(bytes);
+  }
   const uint64_t used = used_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   const bool fits = (limit_bytes_ == 0 || used <= limit_bytes_) && (bytes < kAskFromBytes || memory_has_room(bytes));
   void* memory = fits ? map(bytes) : nullptr;
@@ -55,11 +68,17 @@ void* PrivateMemory::take(size_t bytes) noexcept {
 }
 
 void* PrivateMemory::reserve(size_t bytes) noexcept {
+  if (whole_ != nullptr) return whole_->reserve(bytes);
   const bool fits = limit_bytes_ == 0 || used_bytes() + bytes <= limit_bytes_;
   return fits && memory_has_room(bytes) ? map(bytes) : nullptr;
 }
 
 void PrivateMemory::give_back(void* memory, size_t bytes) noexcept {
+  if (whole_ != nullptr) {
+    const bool is_small = reinterpret_cast<uintptr_t>(memory) - reinterpret_cast<uintptr_t>(zeros_) < zeros_bytes_;
+    if (!is_small) whole_->give_back(memory, bytes);
+    return;
+  }
   leak_scan::own_memory.forget(memory);
   sys::unmap(memory, bytes);
   used_bytes_.fetch_sub(bytes, std::memory_order_relaxed);

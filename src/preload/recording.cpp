@@ -37,7 +37,6 @@ constinit Recording recording;
 
 namespace {
 
-constexpr unsigned kInitialStackField = 28;
 constexpr uint64_t kMostRegionBytes = uint64_t{1} << 30;  // Counts against a RLIMIT_AS that the host may set later.
 constexpr unsigned kFirstRowsLog2 = 9, kExactRowsLog2 = 16, kSampledRowsLog2 = 12;
 constexpr unsigned kExactBucketsLog2 = 8, kSampledBucketsLog2 = 7;
@@ -106,7 +105,9 @@ void prepare() {
   if (LoadedModules::find_tables(reinterpret_cast<uintptr_t>(&prepare_recording), own)) {
     recording.unwinder.skip_frames_in(own.start, own.end);
   }
-  process_stack_start = read_stat_field(kInitialStackField);
+  const ProcessStat stat = read_process_stat();
+  process_stack_start = stat.initial_stack;
+  recording.start_ticks = stat.start_ticks;
   make_process_page();
   start_filter();
   if (!options.exact()) return;
@@ -324,6 +325,7 @@ void forget_parents_region() {
   for (auto& loss : recording.early_loss) loss.store(0, std::memory_order_relaxed);
   (void)call_aside(leave_parents_stream);
   recording.pid = static_cast<uint32_t>(sys::process_id());
+  recording.start_ticks = 0;
   uint64_t seed = recording.base_seed ^ uint64_t { recording.pid } << 32;  // Not in step with its siblings.
   recording.base_seed = next_random(seed);
   recording.name_generation.fetch_add(1, std::memory_order_relaxed);

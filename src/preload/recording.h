@@ -68,6 +68,7 @@ struct Recording {
   std::atomic<uint32_t> thread_count{0};     // Numbers threads, for seeds and shards.
   std::atomic<uint32_t> name_generation{1};  // Of the recording that thread names are numbered in.
   uint32_t pid = 0;
+  uint64_t start_ticks = 0;  // Of that process (process_start_ticks); 0: not known yet.
   uint8_t recording_id[16] = {};
   bool has_recording_id = false;
   bool has_parent_recording = false;

@@ -20,7 +20,7 @@ namespace {
 
 // Of a process; two of the same number would have to start within one clock tick, in two pid namespaces.
 void add_process_number(TextBuilder& text) {
-  uint64_t state = read_stat_field(kStartTimeField) ^ uint64_t { recording.pid } << 40;
+  uint64_t state = process_start_ticks() ^ uint64_t { recording.pid } << 40;
   const uint64_t number = next_random(state);
   uint8_t bytes[sizeof number];
   memcpy(bytes, &number, sizeof number);
@@ -48,7 +48,7 @@ bool read_facts(long fd, RegionFacts& facts) {
 // Left by this very process, before an exec, and nothing is in it that is not in its stream.
 bool is_done_with(const RegionFacts& facts) {
   return memcmp(facts.magic, kRegionMagic, sizeof facts.magic) == 0 && facts.version == kRegionVersion &&
-         facts.closed == 1 && facts.pid == recording.pid && facts.start_ticks == read_stat_field(kStartTimeField) &&
+         facts.closed == 1 && facts.pid == recording.pid && facts.start_ticks == process_start_ticks() &&
          facts.pid_namespace == read_pid_namespace();
 }
 

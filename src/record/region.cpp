@@ -17,6 +17,8 @@ namespace seep {
 namespace {
 
 inline constexpr uint64_t kPageBytes = 4096;
+// What the smallest programs need, whose time a page counts for; and the least of what is taken then.
+inline constexpr uint64_t kFirstCommitBytes = 16 << 10;
 inline constexpr uint64_t kFirstStepBytes = 64 << 10;
 inline constexpr uint64_t kLargestStepBytes = 4 << 20;
 inline constexpr uint64_t kGoingPrivate = 1;  // In committed_bytes.
@@ -65,6 +67,17 @@ char* make_mapping(const RegionPlan& plan, long fd) {
   return static_cast<char*>(sys::map(plan.at, plan.capacity_bytes, PROT_NONE, flags, fd));
 }
 
+// What lies below first_used but behind the header may still be written by a hook that a fork interrupted; it is made
+// accessible and takes no room until then.
+bool take_first(char* base, uint64_t header_bytes, uint64_t first_used, uint64_t committed, const char* path) {
+  if (first_used == header_bytes) return take(base, committed, path, 0);
+  const uint64_t first_page = first_used / kPageBytes * kPageBytes;
+  return take(base, header_bytes, path, 0) &&
+         !sys::failed(sys::protect(base + header_bytes, round_up(first_used, kPageBytes) - header_bytes,
+                                   PROT_READ | PROT_WRITE)) &&
+         take(base + first_page, committed - first_page, path, first_page);
+}
+
 }  // namespace
 
 Region make_region(const RegionPlan& plan) noexcept {
@@ -75,20 +88,13 @@ Region make_region(const RegionPlan& plan) noexcept {
   if (with_file) sys::close(fd);
   const uint64_t header_bytes = round_up(sizeof(RegionHeader), kPageBytes);
   const uint64_t first_used = plan.first_byte_used < header_bytes ? header_bytes : round_up(plan.first_byte_used, 16);
-  const uint64_t committed = round_up(first_used + kFirstStepBytes, kPageBytes);
+  const uint64_t committed = round_up(first_used + kFirstCommitBytes, kPageBytes);
   const bool fits = base != nullptr && committed <= plan.capacity_bytes;
   if (fits) {
     sys::advise(base, plan.capacity_bytes, MADV_NOHUGEPAGE);
     sys::advise(base, plan.capacity_bytes, MADV_DONTDUMP);
   }
-  // What lies below first_used but behind the header may still be written by a hook that a fork interrupted; it is made
-  // accessible and takes no room until then.
-  if (!fits || !take(base, header_bytes, with_file ? plan.path : "", 0) ||
-      (first_used > header_bytes &&
-       sys::failed(sys::protect(base + header_bytes, round_up(first_used, kPageBytes) - header_bytes,
-                                PROT_READ | PROT_WRITE))) ||
-      !take(base + first_used / kPageBytes * kPageBytes, committed - first_used / kPageBytes * kPageBytes,
-            with_file ? plan.path : "", first_used / kPageBytes * kPageBytes)) {
+  if (!fits || !take_first(base, header_bytes, first_used, committed, with_file ? plan.path : "")) {
     if (base != nullptr && plan.at == nullptr) sys::unmap(base, plan.capacity_bytes);
     if (with_file) sys::unlink(plan.path);
     return Region();

@@ -42,8 +42,10 @@ class GrowingArray {
   // False: there is no memory, and nothing has changed.
   [[nodiscard]] bool reserve(uint64_t capacity) noexcept {
     if (capacity <= capacity_) return true;
-    constexpr uint64_t kPageBytes = 4096;
-    const uint64_t bytes = (capacity * sizeof(T) + kPageBytes - 1) & ~(kPageBytes - 1);
+    // Of pages, where it is not small (PrivateMemory).
+    constexpr uint64_t kPageBytes = 4096, kLeastBytes = 512;
+    const uint64_t unit = capacity * sizeof(T) < kPageBytes ? kLeastBytes : kPageBytes;
+    const uint64_t bytes = (capacity * sizeof(T) + unit - 1) / unit * unit;
     T* more = static_cast<T*>(memory_.take(bytes / sizeof(T) * sizeof(T)));
     if (more == nullptr) return false;
     if (size_ > 0) memcpy(more, items_, size_ * sizeof(T));

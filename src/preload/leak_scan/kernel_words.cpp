@@ -3,6 +3,8 @@
 // What the kernel holds; see kernel_words.h.
 #include "preload/leak_scan/kernel_words.h"
 
+#include <sys/stat.h>
+
 #include <cstring>
 
 #include "record/system.h"
@@ -34,7 +36,12 @@ bool find_hex(const char* line, const char* end, const char* label, uint64_t& va
 class Reader {
  public:
   Reader(KernelWords& result, uint32_t tid, char* buffer, size_t bytes) noexcept
-      : result_(result), tid_(tid), names_(buffer), text_(buffer + bytes / 2), half_bytes_(bytes / 2) {}
+      : result_(result),
+        tid_(tid),
+        has_its_table_(system_call(SYS_gettid) == static_cast<long>(tid)),
+        names_(buffer),
+        text_(buffer + bytes / 2),
+        half_bytes_(bytes / 2) {}
 
   void read_all() noexcept {
     const long timers = read_lines("/proc/self/timers", [this](const char* line, const char* end) {
@@ -87,8 +94,19 @@ class Reader {
     text.add(what);
   }
 
+  // Of our own table, its type costs less than its name. An epoll descriptor is of none of these.
+  [[nodiscard]] static bool is_of_known_type(const char* number) noexcept {
+    long fd = 0;
+    for (const char* at = number; *at >= '0' && *at <= '9'; ++at) fd = fd * 10 + (*at - '0');
+    struct stat status {};
+    if (sys::failed(sys::status_fd(fd, &status))) return false;
+    return S_ISDIR(status.st_mode) || S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || S_ISFIFO(status.st_mode) ||
+           S_ISSOCK(status.st_mode);
+  }
+
   // The name of a descriptor costs less than its text.
   [[nodiscard]] bool may_be_epoll(const char* number) const noexcept {
+    if (has_its_table_ && is_of_known_type(number)) return false;
     static constexpr char kEpoll[] = "anon_inode:[eventpoll]";
     char path[64], target[sizeof kEpoll];
     TextBuilder text(path, sizeof path);
@@ -142,6 +160,7 @@ class Reader {
 
   KernelWords& result_;
   uint32_t tid_;
+  const bool has_its_table_;  // We are that thread, and not aside of it.
   char* names_;
   char* text_;
   size_t half_bytes_;

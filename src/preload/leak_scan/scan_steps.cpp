@@ -66,7 +66,7 @@ ScanFailure Scan::look(uint64_t stop_deadline_ns, uint64_t blocked_by_host) noex
 ScanFailure Scan::judge(uint64_t deadline_ns) noexcept {
   const Evidence evidence{&place_.roots, &place_.stop.threads(), &place_.kept.ranges(), place_.allocator,
                           recording.options.heuristics};
-  const ScanFailure failure = Judge(recording.memory, region_, evidence, *result_).run({deadline_ns});
+  const ScanFailure failure = Judge(place_.memory, region_, evidence, *result_).run({deadline_ns});
   const uint64_t now = monotonic_ns();
   result_->facts.duration_ns = now - begun_ns_;
   if (facts_.in_copy == 0) result_->facts.pause_ns = now - stopped_ns_;  // In a copy its maker knows that.

@@ -20,11 +20,18 @@ namespace seep::leak_scan {
 
 // Everything that one scan needs, taken when it begins and given back at its end.
 struct Workplace {
-  static constexpr size_t kStackBytes = 128 << 10;
+  static constexpr size_t kStackBytes = 128 << 10, kSmallBytes = 64 << 10;
 
-  explicit Workplace(PrivateMemory& memory) noexcept
-      : stop(memory), roots(memory), threads(memory), regions(memory), own(memory), kept(memory) {}
+  explicit Workplace(PrivateMemory& whole) noexcept
+      : memory(whole, small, sizeof small),
+        stop(memory),
+        roots(memory),
+        threads(memory),
+        regions(memory),
+        own(memory),
+        kept(memory) {}
 
+  PrivateMemory memory;
   ThreadStop stop;
   RootSet roots;
   GrowingArray<LiveThread> threads;
@@ -32,6 +39,7 @@ struct Workplace {
   KeptMemory kept;
   Range allocator{};  // Where glibc's malloc keeps its own lists.
   WalkScratch walk;
+  alignas(64) char small[kSmallBytes];  // Zeros, as the memory comes that this lies in.
   alignas(64) char stack[kStackBytes];
   alignas(64) char copy_stack[kStackBytes];  // Of the copy, should there be one.
 };

@@ -139,7 +139,7 @@ int fill_small_file_system() {
     SEEP_CHECK(from == 0 || begin >= from || end <= from);
     shared += region.part_of(ref) == 0;
   }
-  SEEP_CHECK(shared > 500 && shared < kTraces && header.private_from_bytes.load() < kSmallBytes);
+  SEEP_CHECK(shared > 500 && shared < kTraces && header.private_from_bytes.load() <= kSmallBytes);
   // The first trace, which is in the file, gets a third shard now: not from private memory.
   TraceTable table(region);
   Ref oldest = header.newest[0].trace.load();
