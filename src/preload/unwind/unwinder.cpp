@@ -26,7 +26,35 @@ bool leads_on(const StackMemory& memory, uint64_t frame, uint64_t caller_frame, 
          (is_in_module(next_pc) || is_near(next_pc, caller_pc));
 }
 
+constexpr unsigned index_of_frame_pointer() {
+  unsigned index = 0;
+  while (kPreservedRegisters[index] != kDwarfFramePointer) ++index;
+  return index;
+}
+
+constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
+constexpr unsigned kFramePointerShift = index_of_frame_pointer() * kSlotBits;
+
 }  // namespace
+
+// The registers as they are now: each was saved last by the frame that was left last, of those that saved it. False
+// where one cannot be read.
+__attribute__((noinline, cold)) bool Unwinder::restore_saved(State& state) noexcept {
+  uint64_t restored = 0;  // A slot's bits: its register is.
+  while (state.saved_count > 0) {
+    const SavedRegisters& saved = state.scratch.saved[--state.saved_count];
+    for (uint64_t slots = saved.slots & ~restored; slots != 0;) {
+      const unsigned index = static_cast<unsigned>(__builtin_ctzll(slots)) / kSlotBits;
+      const uint64_t bits = kSlotMask << (index * kSlotBits);
+      uint64_t value;
+      if (!state.memory.read(saved.cfa - 8 * ((slots & bits) >> (index * kSlotBits)), value)) return false;
+      state.registers.set(kPreservedRegisters[index], value);
+      restored |= bits;
+      slots &= ~bits;
+    }
+  }
+  return true;
+}
 
 __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(State& state, PackedRow row) noexcept {
   const PackedKind kind = packed_kind(row);
@@ -43,14 +71,16 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
   uint64_t pc;
   if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
   words.add(cfa - 8, pc);
-  for (uint64_t slots = packed_slots(row); slots != 0;) {
-    const unsigned index = static_cast<unsigned>(__builtin_ctzll(slots)) / kSlotBits;
-    const uint64_t slot = slots >> (index * kSlotBits) & 31;
-    slots &= ~(uint64_t{31} << (index * kSlotBits));
+  const uint64_t slots = packed_slots(row);
+  if (const uint64_t slot = slots >> kFramePointerShift & kSlotMask; slot != 0) {
     uint64_t value;
     if (!state.memory.read(cfa - 8 * slot, value)) return Step::kOutsideStack;
-    registers.set(kPreservedRegisters[index], value);
-    if (kPreservedRegisters[index] == kDwarfFramePointer) words.restore_frame_pointer(cfa - 8 * slot, value);
+    registers.set(kDwarfFramePointer, value);
+    words.restore_frame_pointer(cfa - 8 * slot, value);
+  }
+  if (const uint64_t others = slots & ~(kSlotMask << kFramePointerShift); others != 0) {
+    if (state.saved_count == WalkScratch::kMostSaved && !restore_saved(state)) return Step::kOutsideStack;
+    state.scratch.saved[state.saved_count++] = {cfa, others};
   }
   registers.value[kDwarfStackPointer] = cfa;
   registers.value[kDwarfReturnAddress] = pc;
@@ -60,6 +90,7 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
 
 Unwinder::Step Unwinder::apply(State& state, const UnwindRow& row, bool signal_frame) noexcept {
   state.scratch.words.usable = false;
+  if (!restore_saved(state)) return Step::kOutsideStack;
   const Registers& old = state.registers;
   uint64_t cfa;
   if (row.cfa_expression != nullptr) {
@@ -137,6 +168,7 @@ Unwinder::Step Unwinder::follow_frame_pointer(State& state, uintptr_t pc) const 
                          leads_on(state.memory, frame, caller_frame, caller_pc);
   if (caller_pc == 0 || !plausible) return Step::kNoTables;
   registers.valid = 0;
+  state.saved_count = 0;
   registers.set(kDwarfFramePointer, caller_frame);
   registers.set(kDwarfStackPointer, frame + 16);
   registers.set(kDwarfReturnAddress, caller_pc);
@@ -177,7 +209,8 @@ Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scra
               true,
               0,
               modules_.generation(),
-              {}};
+              {},
+              0};
   uint32_t count = 0;
   const auto end = [&](Cut cut) -> Walk {
     if (state.memory.is_guess) scratch.words.usable = false;
@@ -191,7 +224,10 @@ Walk Unwinder::walk(Registers& registers, ThreadState& thread, WalkScratch& scra
         scratch.words.start(registers.value[kDwarfReturnAddress], registers.value[kDwarfStackPointer],
                             registers.value[kDwarfFramePointer]);
       }
-      if (count == limit) return end(Cut::kDepthLimit);
+      if (count == limit) {
+        (void)restore_saved(state);
+        return end(Cut::kDepthLimit);
+      }
       pcs[count++] = pc;
     }
     const PackedRow cached = rows_.find(pc, state.generation);

@@ -20,9 +20,18 @@
 
 namespace seep {
 
+// Where a frame that has been left saved what its caller had in registers.
+struct SavedRegisters {
+  uint64_t cfa;
+  uint64_t slots;  // As in a packed row.
+};
+
 struct WalkScratch {
+  static constexpr unsigned kMostSaved = 64;
+
   CfiScratch cfi;
   UnwindRow row;
+  SavedRegisters saved[kMostSaved];
   WalkedWords words;  // What the last walk went by.
 };
 
@@ -41,6 +50,7 @@ class Unwinder {
     skip_end_ = skip_end;
   }
   [[nodiscard]] bool skips(uintptr_t pc) const noexcept { return pc - skip_start_ < skip_end_ - skip_start_; }
+  // `registers` are then those of the frame behind the last pc, where the limit was reached.
   [[nodiscard]] Walk walk(Registers& registers, ThreadState& thread, WalkScratch& scratch, uintptr_t* pcs,
                           uint32_t limit) const noexcept;
 
@@ -56,9 +66,13 @@ class Unwinder {
     unsigned stack_switches;
     uint32_t generation;
     ModuleTables tables;  // Of the frame before, to save look-ups.
+    // Rows hardly ever want another register than the stack and the frame pointer: the others are left where they were
+    // saved, in scratch.saved, until one does.
+    unsigned saved_count;
   };
 
   [[nodiscard]] Step step(State& state, uintptr_t pc) const noexcept;
+  [[nodiscard]] static bool restore_saved(State& state) noexcept;
   [[nodiscard]] static Step apply_packed(State& state, PackedRow row) noexcept;
   [[nodiscard]] static Step apply(State& state, const UnwindRow& row, bool signal_frame) noexcept;
   [[nodiscard]] Step follow_frame_pointer(State& state, uintptr_t pc) const noexcept;
