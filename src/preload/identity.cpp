@@ -31,8 +31,6 @@ long read_file(const char* path, char* buffer, size_t bytes) {
   return got > 0 ? got : 0;
 }
 
-int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
 void read_boot_id(uint8_t (&boot_id)[16]) {
   char text[64];
   unsigned digits = 0;
@@ -48,10 +46,7 @@ void read_boot_id(uint8_t (&boot_id)[16]) {
 // Field `number`, from 3 on, behind the second one's end.
 uint64_t stat_field(const char* at, unsigned number) {
   for (unsigned field = 2; at != nullptr && field < number; ++field) at = strchr(at + 1, ' ');
-  uint64_t value = 0;
-  if (at == nullptr) return 0;
-  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<uint64_t>(*at - '0');
-  return value;
+  return at == nullptr ? 0 : read_decimal(++at);
 }
 
 void read_executable(char* to, size_t bytes) {

@@ -40,11 +40,7 @@ bool read_text(const char* path, char* text, size_t bytes) {
   return got > 0;
 }
 
-uint64_t number_at(const char* text) {
-  uint64_t value = 0;
-  for (; *text >= '0' && *text <= '9'; ++text) value = value * 10 + static_cast<uint64_t>(*text - '0');
-  return value;
-}
+uint64_t number_at(const char* text) { return read_decimal(text); }
 
 // One cgroup's directory; its files are read by name.
 class Cgroup {

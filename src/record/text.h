@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text without stdio: appends to a buffer of fixed size, always ended by NUL. Runs inside the host.
+// Text without stdio: appends to a buffer of fixed size, always ended by NUL, and reads numbers. Runs inside the host.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 namespace seep {
+
+// The decimal number that begins at `at`, which moves behind it; 0 where there is none. Not of untrusted text: a number
+// that is too large wraps around.
+constexpr uint64_t read_decimal(const char*& at) {
+  uint64_t value = 0;
+  for (; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<uint64_t>(*at - '0');
+  return value;
+}
+
+// -1: it is none, as capital letters are none.
+constexpr int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+
+// The same of a hexadecimal number, which ends before `end` at the latest; null: where something else stands.
+constexpr uint64_t read_hexadecimal(const char*& at, const char* end = nullptr) {
+  uint64_t value = 0;
+  for (; at != end && hex_digit(*at) >= 0; ++at) value = value << 4 | static_cast<uint64_t>(hex_digit(*at));
+  return value;
+}
 
 class TextBuilder {
  public:

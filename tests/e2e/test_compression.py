@@ -203,7 +203,8 @@ class Replacing(CompressionTest):
         self.assertEqual(files_in(recording), [stream.name + ".zst"])
         self.assertEqual(self.held(recording), 20)
 
-    def test_of_one_that_was_killed_the_region_is_folded_before(self):
+    def killed(self):
+        """The recording of a program that went on after its only snapshot, and left its region."""
         recording = self.new_recording_path()
         program = self.start(recording)
         self.order(program, [b"h"])
@@ -211,18 +212,16 @@ class Replacing(CompressionTest):
         self.order(program, [b"h"])
         program.kill()
         program.wait()
+        return recording
+
+    def test_of_one_that_was_killed_the_region_is_folded_before(self):
+        recording = self.killed()
         self.assertRegex(self.compress(recording), r"\A1 stream compressed: ")
         self.assertEqual(self.held(recording), 20)
 
     def killed_and_compressed_by_hand(self):
-        """The raw stream's report, with its region, and a recording whose region is beside a compressed stream."""
-        recording = self.new_recording_path()
-        program = self.start(recording)
-        self.order(program, [b"h"])
-        self.assertEqual(self.seep("snapshot", program.pid).returncode, 0)
-        self.order(program, [b"h"])
-        program.kill()
-        program.wait()
+        """A recording whose region is beside a compressed stream, and what that stream was called."""
+        recording = self.killed()
         stream = only_stream(recording)
         subprocess.run(["zstd", "-q", "--rm", stream], check=True)
         return recording, stream

@@ -3,8 +3,6 @@
 // Any bytes as a compressed stream: what comes out must be the same in whatever pieces it is read, from the beginning
 // or from the middle, and the messages that a reader finds while it is decompressed those that it finds afterwards. The
 // mutator takes most inputs out of their compression before it changes them. No file is opened. One thread.
-#include <zstd.h>
-
 #include <algorithm>
 #include <random>
 #include <string>
@@ -12,12 +10,14 @@
 #include "framed_mutator.h"
 #include "recording/decompressing_source.h"
 #include "recording/stream_reader.h"
+#include "zstd_frame.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
 namespace {
 
 using namespace seep;
+using seep::testing::zstd_frame;
 
 constexpr uint64_t kFreeBytes = 64 << 10;
 constexpr size_t kMostRawBytes = 64 << 10;
@@ -63,16 +63,6 @@ void check_messages(ByteSource& while_decompressing, const std::vector<uint8_t>&
   expect(one.damage().size() == another.damage().size());
 }
 
-std::string compressed(const std::string& bytes, int checksum) {
-  ZSTD_CCtx* context = ZSTD_createCCtx();
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, checksum);
-  std::string out(ZSTD_compressBound(bytes.size()), '\0');
-  out.resize(ZSTD_compress2(context, out.data(), out.size(), bytes.data(), bytes.size()));
-  ZSTD_freeCCtx(context);
-  return out;
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -99,8 +89,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   raw.resize(seep::fuzz::mutate_stream(raw.data(), raw_size, raw.size(), seed));
   const std::string text(raw.begin(), raw.end());
   const size_t first = seed % 3 == 0 ? text.size() / 2 : text.size();
-  std::string made = compressed(text.substr(0, first), static_cast<int>(seed / 4 % 2));
-  if (first < text.size()) made += compressed(text.substr(first), 0);
+  std::string made = zstd_frame(text.substr(0, first), {.level = 1, .checksum = seed / 4 % 2 == 1});
+  if (first < text.size()) made += zstd_frame(text.substr(first), {.level = 1, .checksum = false});
   if (made.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
   std::copy(made.begin(), made.end(), data);
   return made.size();

@@ -4,8 +4,6 @@
 // symbol cache without their checksum, each by what really writes them.
 //
 //     make_seeds DIRECTORY     files in DIRECTORY/stream, compressed, region, symbols, policy, suppressions, baseline
-#include <zstd.h>
-
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -16,10 +14,13 @@
 #include "compact_region.h"
 #include "random_program.h"
 #include "symbol_seeds.h"
+#include "zstd_frame.h"
 
 namespace {
 
 using namespace seep;
+using seep::testing::zstd_frame;
+using seep::testing::ZstdFrame;
 
 constexpr size_t kMostRegionBytes = 8192;  // As in scripts/fuzz.
 
@@ -59,19 +60,9 @@ void scan(RandomProgram& program, unsigned seed) {
 
 // Some in two frames, some with a checksum.
 std::string compressed(const std::string& stream, unsigned seed) {
-  const size_t first = seed % 4 == 3 ? stream.size() / 2 : stream.size();
-  std::string file;
-  ZSTD_CCtx* context = ZSTD_createCCtx();
-  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, static_cast<int>(seed % 2));
-  for (const std::string& part : {stream.substr(0, first), stream.substr(first)}) {
-    std::string frame(ZSTD_compressBound(part.size()), '\0');
-    const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(), part.data(), part.size());
-    if (ZSTD_isError(bytes)) throw std::runtime_error(ZSTD_getErrorName(bytes));
-    file += frame.substr(0, bytes);
-    if (first == stream.size()) break;
-  }
-  ZSTD_freeCCtx(context);
-  return file;
+  const ZstdFrame frame{.checksum = seed % 2 == 1};
+  if (seed % 4 != 3) return zstd_frame(stream, frame);
+  return zstd_frame(stream.substr(0, stream.size() / 2), frame) + zstd_frame(stream.substr(stream.size() / 2), frame);
 }
 
 void make_stream(const std::filesystem::path& directory, unsigned seed) {

@@ -39,7 +39,11 @@ ordered_json frame_json(const Frame& frame, bool runtime) {
 }  // namespace
 
 // Estimates are fractions, blocks and bytes are not.
-void put(ordered_json& object, const std::string& name, const Measure& measure) {
+void put(ordered_json& object, const std::string& name, const Measure& measure, bool is_known) {
+  if (!is_known) {
+    object[name] = nullptr;
+    return;
+  }
   object[name] = whole_count(measure.value());
   if (const auto interval = measure.interval()) {
     object[name + "_interval"] = {whole_count(std::floor(interval->low)), whole_count(std::ceil(interval->high))};
@@ -59,21 +63,12 @@ void put(ordered_json& object, const Activity& activity) {
   put(object, "live_blocks", activity.live.blocks);
   put(object, "alloc_bytes", activity.alloc.bytes);
   put(object, "alloc_blocks", activity.alloc.blocks);
-  if (activity.temporary_is_known) {
-    put(object, "temporary_blocks", activity.temporary_blocks);
-  } else {
-    object["temporary_blocks"] = nullptr;
-  }
+  put(object, "temporary_blocks", activity.temporary_blocks, activity.temporary_is_known);
 }
 
 void put(ordered_json& object, const std::string& name, const BlocksAndBytes& sum, bool is_known) {
-  if (is_known) {
-    put(object, name + "_bytes", sum.bytes);
-    put(object, name + "_blocks", sum.blocks);
-  } else {
-    object[name + "_bytes"] = nullptr;
-    object[name + "_blocks"] = nullptr;
-  }
+  put(object, name + "_bytes", sum.bytes, is_known);
+  put(object, name + "_blocks", sum.blocks, is_known);
 }
 
 void put(ordered_json& object, const Judgement& judgement) {

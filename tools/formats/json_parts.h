@@ -10,8 +10,8 @@
 
 namespace seep {
 
-// Under `name`, and an estimate's interval under `name` + "_interval".
-void put(nlohmann::ordered_json& object, const std::string& name, const Measure& measure);
+// Under `name`, and an estimate's interval under `name` + "_interval"; null where it is not known.
+void put(nlohmann::ordered_json& object, const std::string& name, const Measure& measure, bool is_known = true);
 void put(nlohmann::ordered_json& object, const std::string& name, const Change& change);
 // Under `name` + "_bytes" and "_blocks"; null where it is not known.
 void put(nlohmann::ordered_json& object, const std::string& name, const BlocksAndBytes& sum, bool is_known = true);

@@ -13,7 +13,7 @@
 #include <ctime>
 
 #include "error.h"
-#include "recording/framing.h"
+#include "record/snapshot_encoder.h"
 #include "recording/host_identity.h"
 #include "recording/recording.h"
 #include "recording/stream_listing.h"
@@ -35,7 +35,7 @@ std::string random_recording_id() {
 proto::Message header_of(const StubFacts& facts) {
   proto::Message message;
   proto::Header& header = *message.mutable_header();
-  header.set_version(kSchemaVersion);
+  header.set_version(kStreamVersion);
   header.set_recording_id(random_recording_id());
   header.set_boot_id(this_boot_id());
   header.set_pid(static_cast<uint32_t>(facts.pid));

@@ -104,6 +104,12 @@ Change change(const Measure& allocated, const Measure& freed, const Measure& bef
   return change;
 }
 
+// Snapshots between others leave it out of a trace with live blocks, and with it how old the freed ones were.
+bool says_what_was_temporary(const proto::TraceCounters& counters) {
+  const bool none_was_freed = counters.free_blocks() == 0, all_were = counters.free_blocks() == counters.alloc_blocks();
+  return none_was_freed || all_were || counters.temporary_blocks() != 0 || counters.lifetime_blocks_size() != 0;
+}
+
 }  // namespace
 
 // Of N blocks of probability p none is sampled with probability (1-p)^N, so 1 / -ln(1-p) of them are as one event.
@@ -157,16 +163,6 @@ Activity& Activity::operator+=(const Activity& other) {
   freed_samples += other.freed_samples;
   return *this;
 }
-
-namespace {
-
-// Snapshots between others leave it out of a trace with live blocks, and with it how old the freed ones were.
-bool says_what_was_temporary(const proto::TraceCounters& counters) {
-  const bool none_was_freed = counters.free_blocks() == 0, all_were = counters.free_blocks() == counters.alloc_blocks();
-  return none_was_freed || all_were || counters.temporary_blocks() != 0 || counters.lifetime_blocks_size() != 0;
-}
-
-}  // namespace
 
 Activity activity_of(const proto::TraceCounters& counters, bool exact) {
   const CounterSums sums = sums_of(counters);

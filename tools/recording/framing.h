@@ -12,7 +12,6 @@
 
 namespace seep {
 
-constexpr uint32_t kSchemaVersion = 2;
 constexpr uint64_t kSync = 0xF5A7C35EEB1EA4D7;
 
 // The tag of field 1 as a fixed64, then kSync in little-endian order: how every message begins.

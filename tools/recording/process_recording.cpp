@@ -12,7 +12,6 @@
 #include "error.h"
 #include "record/short_number.h"
 #include "record/snapshot_encoder.h"
-#include "recording/framing.h"
 
 namespace seep {
 namespace {
@@ -105,10 +104,10 @@ void ProcessRecording::apply(const proto::Message& message, uint64_t offset) {
 }
 
 void ProcessRecording::apply_header(const proto::Header& header, uint64_t offset) {
-  if (header.version() > kSchemaVersion) {
+  if (header.version() > kStreamVersion) {
     throw Error(ExitCode::kUnreadable, stream_path_,
                 absl::StrFormat("was written by a newer seep: version %u of the stream, and this seep reads up to %u",
-                                header.version(), kSchemaVersion));
+                                header.version(), kStreamVersion));
   }
   if (has_header_) {  // Said again after a snapshot that could not be written whole.
     if (header.recording_id() != header_.recording_id()) contradict(offset, "the Header of another recording");

@@ -23,12 +23,7 @@ bool find_hex(const char* line, const char* end, const char* label, uint64_t& va
   const char* at = found + label_bytes;
   while (at < end && *at == ' ') ++at;
   const char* first = at;
-  for (value = 0; at < end; ++at) {
-    const char c = *at;
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-    if (digit < 0) break;
-    value = value << 4 | static_cast<uint64_t>(digit);
-  }
+  value = read_hexadecimal(at, end);
   return at != first;
 }
 
@@ -96,10 +91,8 @@ class Reader {
 
   // Of our own table, its type costs less than its name. An epoll descriptor is of none of these.
   [[nodiscard]] static bool is_of_known_type(const char* number) noexcept {
-    long fd = 0;
-    for (const char* at = number; *at >= '0' && *at <= '9'; ++at) fd = fd * 10 + (*at - '0');
     struct stat status {};
-    if (sys::failed(sys::status_fd(fd, &status))) return false;
+    if (sys::failed(sys::status_fd(static_cast<long>(read_decimal(number)), &status))) return false;
     return S_ISDIR(status.st_mode) || S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || S_ISFIFO(status.st_mode) ||
            S_ISSOCK(status.st_mode);
   }

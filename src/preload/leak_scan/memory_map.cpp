@@ -7,6 +7,7 @@
 
 #include "record/aside.h"
 #include "record/system.h"
+#include "record/text.h"
 
 namespace seep::leak_scan {
 namespace {
@@ -32,13 +33,7 @@ struct Text {
   }
   [[nodiscard]] bool take_hex(uint64_t& value) noexcept {
     const char* first = at;
-    value = 0;
-    for (; at != end; ++at) {
-      const char c = *at;
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-      if (digit < 0) break;
-      value = value << 4 | static_cast<uint64_t>(digit);
-    }
+    value = read_hexadecimal(at, end);
     return at != first;
   }
   void skip_word() noexcept {

@@ -20,8 +20,7 @@ struct DirectoryEntry {
 
 // Zero for what is no number: "." and "..".
 int32_t number_of(const char* name) {
-  int32_t number = 0;
-  for (; *name >= '0' && *name <= '9'; ++name) number = number * 10 + (*name - '0');
+  const auto number = static_cast<int32_t>(read_decimal(name));
   return *name == '\0' ? number : 0;
 }
 
@@ -51,14 +50,6 @@ const char* behind_last(const char* in, const char* text) {
     if (text[same] == '\0') found = in + same;
   }
   return found;
-}
-
-uint64_t hexadecimal(const char* digits) {
-  uint64_t number = 0;
-  for (; (*digits >= '0' && *digits <= '9') || (*digits >= 'a' && *digits <= 'f'); ++digits) {
-    number = number * 16 + static_cast<uint64_t>(*digits <= '9' ? *digits - '0' : *digits - 'a' + 10);
-  }
-  return number;
 }
 
 }  // namespace
@@ -104,7 +95,7 @@ bool blocks_signal(long pid, long tid, int signal) noexcept {
   char status[4096];
   if (sys::failed(read_task_file(pid, tid, "/status", status, sizeof status))) return false;
   const char* mask = behind_last(status, "\nSigBlk:\t");
-  return mask != nullptr && (hexadecimal(mask) >> (signal - 1) & 1) != 0;
+  return mask != nullptr && (read_hexadecimal(mask) >> (signal - 1) & 1) != 0;
 }
 
 }  // namespace seep::leak_scan

@@ -31,8 +31,12 @@ constexpr PackedKind packed_kind(PackedRow row) { return static_cast<PackedKind>
 constexpr uint64_t packed_cfa_offset(PackedRow row) { return (row >> 3 & 0xFFFFFF) * 8; }
 constexpr unsigned kSlotBits = 5;
 constexpr uint64_t packed_slots(PackedRow row) { return row >> 27; }  // All six, the first lowest.
+constexpr uint64_t slot_mask(unsigned preserved_index) { return uint64_t{31} << (kSlotBits * preserved_index); }
+constexpr unsigned slot_in(uint64_t slots, unsigned preserved_index) {
+  return static_cast<unsigned>(slots >> (kSlotBits * preserved_index)) & 31;
+}
 constexpr unsigned packed_slot(PackedRow row, unsigned preserved_index) {
-  return static_cast<unsigned>(packed_slots(row) >> (kSlotBits * preserved_index)) & 31;
+  return slot_in(packed_slots(row), preserved_index);
 }
 
 class RowCache {

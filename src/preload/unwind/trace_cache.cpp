@@ -91,11 +91,11 @@ uint64_t TraceCache::find_or_write_segment(uintptr_t sp, const WalkedWords& word
   // From the lowest on: a frame pointer's word comes behind others that lie above it.
   const unsigned lowest = *std::min_element(words.offset + first, words.offset + first + kSegmentWords);
   const uintptr_t base = sp + lowest * kWordBytes;
+  const auto word_at = [&](unsigned i) { return placed(words.value[first + i], words.offset[first + i] - lowest); };
   uint64_t hash = mix(base ^ mix(link));
-  for (unsigned i = first; i < first + kSegmentWords; ++i) hash = mix(hash ^ words.value[i] ^ words.offset[i]);
+  for (unsigned i = 0; i < kSegmentWords; ++i) hash = mix(hash ^ word_at(i));
   Word& bucket = memory().segments[hash >> (64 - kSegmentsLog2)];
   const uint64_t there = load(bucket);
-  const auto word_at = [&](unsigned i) { return placed(words.value[first + i], words.offset[first + i] - lowest); };
   const auto is_same = [&](const Segment& segment) {
     bool same = load(segment.base) == base && load(segment.link) == link;
     for (unsigned i = 0; same && i < kSegmentWords; ++i) same = load(segment.words[i]) == word_at(i);

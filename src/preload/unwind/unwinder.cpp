@@ -32,8 +32,7 @@ constexpr unsigned index_of_frame_pointer() {
   return index;
 }
 
-constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
-constexpr unsigned kFramePointerShift = index_of_frame_pointer() * kSlotBits;
+constexpr unsigned kFramePointerIndex = index_of_frame_pointer();
 
 }  // namespace
 
@@ -45,12 +44,11 @@ __attribute__((noinline, cold)) bool Unwinder::restore_saved(State& state) noexc
     const SavedRegisters& saved = state.scratch.saved[--state.saved_count];
     for (uint64_t slots = saved.slots & ~restored; slots != 0;) {
       const unsigned index = static_cast<unsigned>(__builtin_ctzll(slots)) / kSlotBits;
-      const uint64_t bits = kSlotMask << (index * kSlotBits);
       uint64_t value;
-      if (!state.memory.read(saved.cfa - 8 * ((slots & bits) >> (index * kSlotBits)), value)) return false;
+      if (!state.memory.read(saved.cfa - 8 * uint64_t{slot_in(slots, index)}, value)) return false;
       state.registers.set(kPreservedRegisters[index], value);
-      restored |= bits;
-      slots &= ~bits;
+      restored |= slot_mask(index);
+      slots &= ~slot_mask(index);
     }
   }
   return true;
@@ -71,14 +69,13 @@ __attribute__((always_inline)) inline Unwinder::Step Unwinder::apply_packed(Stat
   uint64_t pc;
   if (!state.memory.read(cfa - 8, pc)) return Step::kOutsideStack;
   words.add(cfa - 8, pc);
-  const uint64_t slots = packed_slots(row);
-  if (const uint64_t slot = slots >> kFramePointerShift & kSlotMask; slot != 0) {
+  if (const uint64_t slot = packed_slot(row, kFramePointerIndex); slot != 0) {
     uint64_t value;
     if (!state.memory.read(cfa - 8 * slot, value)) return Step::kOutsideStack;
     registers.set(kDwarfFramePointer, value);
     words.restore_frame_pointer(cfa - 8 * slot, value);
   }
-  if (const uint64_t others = slots & ~(kSlotMask << kFramePointerShift); others != 0) {
+  if (const uint64_t others = packed_slots(row) & ~slot_mask(kFramePointerIndex); others != 0) {
     if (state.saved_count == WalkScratch::kMostSaved && !restore_saved(state)) return Step::kOutsideStack;
     state.scratch.saved[state.saved_count++] = {cfa, others};
   }
